@@ -11,6 +11,26 @@ const (
 	// limit; real names are host names with a number.
 	MaxKeyNameLength = 128
 
+	// MaxNarInfo is the longest narinfo, in bytes. Clients hold it in memory
+	// whole; the largest seen in the wild has 208 KB, for 3,700 references.
+	MaxNarInfo = 4 << 20
+
+	// MaxReferences is how many references one path may have: more than fit
+	// into MaxNarInfo with names of ordinary length.
+	MaxReferences = 1 << 16
+
+	// MaxSigs is how many signatures of one narinfo are kept. Each costs a
+	// verification of some 50 microseconds where its key is trusted.
+	MaxSigs = 16
+
+	// MaxURL is the longest URL of a NAR, in bytes. The longest that caches
+	// write are some 200.
+	MaxURL = 4096
+
+	// MaxNarSize is the largest NAR that a narinfo may announce, in bytes: far
+	// above any real one, low enough that sums of sizes cannot overflow.
+	MaxNarSize = 1 << 40
+
 	// maxQuoted is how much of a wrong value an error message repeats.
 	maxQuoted = 64
 )
