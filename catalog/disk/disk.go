@@ -1,0 +1,171 @@
+// Package disk keeps a catalog's index in Pebble, a log-structured merge tree in
+// one directory. It is [catalog.KV] and no more: it does not know what the keys
+// mean. What is in it can be made again from the signed texts, see
+// [catalog.Catalog.Rebuild].
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/flurry-nix/flurry/catalog"
+)
+
+// KV is a [catalog.KV] in a directory.
+type KV struct {
+	db    *pebble.DB
+	cache *pebble.Cache
+}
+
+var _ catalog.KV = (*KV)(nil)
+
+// Open opens the store in dir, which it creates when there is none. One process
+// can have it open at a time. Pebble ends the process when it cannot write its
+// log, a full disk for example: the caller keeps a reserve.
+func Open(dir string, log *slog.Logger) (*KV, error) {
+	return openFS(dir, vfs.Default, log)
+}
+
+func openFS(dir string, fs vfs.FS, log *slog.Logger) (*KV, error) {
+	cache := pebble.NewCache(cacheSize)
+	db, err := pebble.Open(dir, options(fs, cache, log))
+	if err != nil {
+		cache.Unref()
+		return nil, fmt.Errorf("open catalog index %s: %w", dir, err)
+	}
+	return &KV{db: db, cache: cache}, nil
+}
+
+func options(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Options {
+	o := &pebble.Options{
+		FS:                 fs,
+		Cache:              cache,
+		Logger:             logger{log},
+		MemTableSize:       memTableSize,
+		MaxOpenFiles:       maxOpenFiles,
+		BytesPerSync:       128 << 10,
+		FormatMajorVersion: pebble.FormatNewest,
+	}
+	o.Experimental.FileCacheShards = 1
+	for i := range o.Levels {
+		// Most questions are about hashes that are not here.
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		// Entries repeat the base names of their references.
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+		o.Levels[i].BlockSize = 8 << 10
+	}
+	return o
+}
+
+// Close flushes and closes. The KV is not used after it.
+func (s *KV) Close() error {
+	err := s.db.Close()
+	s.cache.Unref()
+	return err
+}
+
+// Get implements [catalog.KV].
+func (s *KV) Get(key []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, catalog.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read catalog index: %w", err)
+	}
+	value := append(make([]byte, 0, len(v)), v...)
+	return value, closer.Close()
+}
+
+// Scan implements [catalog.KV].
+func (s *KV) Scan(prefix, from []byte, fn func(k, v []byte) (bool, error)) (err error) {
+	o := &pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
+	it, err := s.db.NewIter(o)
+	if err != nil {
+		return fmt.Errorf("read catalog index: %w", err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.SeekGE(from); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("read catalog index: %w", err)
+		}
+		if more, err := fn(it.Key(), v); err != nil || !more {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+// Apply implements [catalog.KV].
+func (s *KV) Apply(ops []catalog.Op, sync bool) error {
+	b := s.db.NewBatch()
+	defer b.Close()
+	for _, op := range ops {
+		if err := add(b, op); err != nil {
+			return fmt.Errorf("write catalog index: %w", err)
+		}
+	}
+	o := pebble.NoSync
+	if sync {
+		o = pebble.Sync
+	}
+	if err := b.Commit(o); err != nil {
+		return fmt.Errorf("write catalog index: %w", err)
+	}
+	return nil
+}
+
+func add(b *pebble.Batch, op catalog.Op) error {
+	switch op.Kind {
+	case catalog.OpPut:
+		return b.Set(op.Key, op.Value, nil)
+	case catalog.OpDelete:
+		return b.Delete(op.Key, nil)
+	case catalog.OpDeletePrefix:
+		end := after(op.Key)
+		if end == nil {
+			return fmt.Errorf("delete under %q: no key follows it", op.Key)
+		}
+		return b.DeleteRange(op.Key, end, nil)
+	}
+	return fmt.Errorf("operation of unknown kind %d", op.Kind)
+}
+
+// after returns the first key that follows all keys with that prefix, or nil
+// where none does.
+func after(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xff {
+			end := append([]byte(nil), prefix[:i+1]...)
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}
+
+// logger passes Pebble's complaints on and drops its chatter.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Infof(string, ...any) {}
+
+func (l logger) Errorf(format string, args ...any) {
+	l.log.Log(context.Background(), slog.LevelWarn, "catalog index", "problem", fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return: Pebble calls it where it could only go on by losing
+// what it promised. A panic might be recovered by an HTTP server, with Pebble's
+// locks held.
+func (l logger) Fatalf(format string, args ...any) {
+	l.log.Error("catalog index cannot go on", "problem", fmt.Sprintf(format, args...))
+	os.Exit(1)
+}
