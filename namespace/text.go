@@ -1,0 +1,182 @@
+package namespace
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// quote returns s quoted for an error message, shortened so that a hostile
+// value cannot fill a log.
+func quote(s string) string {
+	if len(s) <= maxQuoted {
+		return strconv.Quote(s)
+	}
+	return strconv.Quote(s[:maxQuoted]) + "…"
+}
+
+// ValidName reports whether s can name a namespace or a writer: 1 to 64
+// characters of [A-Za-z0-9._-]. Nix allows more in the names of keys; the form
+// of signed texts does not.
+func ValidName(s string) bool {
+	if s == "" || len(s) > MaxNameLength {
+		return false
+	}
+	for i := range len(s) {
+		if !isNameChar(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isNameChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
+}
+
+// checkChars returns an error when s is not UTF-8 or holds a control character
+// other than the newlines that may be allowed.
+func checkChars[T string | []byte](s T, newlines bool) error {
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= ' ' && c < 0x7f || c == '\n' && newlines {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+		if r == utf8.RuneError && size == 1 {
+			return fmt.Errorf("byte %d is not UTF-8", i)
+		}
+		if unicode.IsControl(r) {
+			return fmt.Errorf("control character %U at byte %d", r, i)
+		}
+		i += size
+	}
+	return nil
+}
+
+// checkPhrase checks words for people: one line, 1 to limit bytes, no space at
+// either end.
+func checkPhrase(s string, limit int) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("no text")
+	case len(s) > limit:
+		return fmt.Errorf("%s is %d bytes long, at most %d are allowed", quote(s), len(s), limit)
+	case strings.TrimSpace(s) != s:
+		return fmt.Errorf("%s begins or ends with space", quote(s))
+	}
+	if err := checkChars(s, false); err != nil {
+		return fmt.Errorf("%s: %w", quote(s), err)
+	}
+	return nil
+}
+
+// checkPrintable checks a word: 1 to limit printable ASCII characters without
+// space.
+func checkPrintable(s string, limit int) error {
+	if s == "" || len(s) > limit {
+		return fmt.Errorf("%s has %d characters, want 1 to %d", quote(s), len(s), limit)
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return fmt.Errorf("%s: %q at position %d is not a printable ASCII character", quote(s), s[i], i+1)
+		}
+	}
+	return nil
+}
+
+// parseNumber reads a decimal without sign or leading zeros, at most limit.
+func parseNumber(s string, limit uint64) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || len(s) > 1 && s[0] == '0' || s[0] == '+' {
+		return 0, fmt.Errorf("%s is not a number", quote(s))
+	}
+	if n > limit {
+		return 0, fmt.Errorf("%s is more than %d", quote(s), limit)
+	}
+	return n, nil
+}
+
+const timeLayout = "2006-01-02T15:04:05Z"
+
+// checkTime returns an error for a time that texts cannot hold.
+func checkTime(t time.Time) error {
+	if t.Unix() < 0 || t.UTC().Year() > 9999 {
+		return fmt.Errorf("%s is not between the years 1970 and 9999", t.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// parseTime reads RFC 3339 to the second with Z.
+func parseTime(s string) (time.Time, error) {
+	t, err := time.Parse(timeLayout, s)
+	// Parse takes fractions of a second that the layout does not have.
+	if err != nil || len(s) != len(timeLayout) {
+		return time.Time{}, fmt.Errorf("%s is not a time such as 2026-09-01T12:00:00Z", quote(s))
+	}
+	return t, checkTime(t)
+}
+
+func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
+
+// durationUnits are largest first: the spelling takes the first that divides.
+func durationUnits() [4]struct {
+	letter byte
+	unit   time.Duration
+} {
+	return [...]struct {
+		letter byte
+		unit   time.Duration
+	}{{'d', 24 * time.Hour}, {'h', time.Hour}, {'m', time.Minute}, {'s', time.Second}}
+}
+
+// parseDuration reads a duration as texts spell it: a whole number, at least 1,
+// of days, hours, minutes or seconds, in the largest unit that divides it, such
+// as "90d" or "36h". At most limit.
+func parseDuration(s string, limit time.Duration) (time.Duration, error) {
+	bad := fmt.Errorf("%s is not a duration such as 90d or 36h", quote(s))
+	if len(s) < 2 {
+		return 0, bad
+	}
+	n, err := parseNumber(s[:len(s)-1], math.MaxInt64)
+	if err != nil || n == 0 {
+		return 0, bad
+	}
+	for _, u := range durationUnits() {
+		if u.letter != s[len(s)-1] {
+			continue
+		}
+		if n > uint64(limit/u.unit) {
+			return 0, fmt.Errorf("%s is more than %s", quote(s), formatDuration(limit))
+		}
+		d := time.Duration(n) * u.unit
+		if want := formatDuration(d); want != s {
+			return 0, fmt.Errorf("%s has to be written %q", quote(s), want)
+		}
+		return d, nil
+	}
+	return 0, bad
+}
+
+// formatDuration is the inverse of parseDuration. What is less than a second
+// is cut off.
+func formatDuration(d time.Duration) string {
+	for _, u := range durationUnits() {
+		if d%u.unit == 0 {
+			return strconv.FormatInt(int64(d/u.unit), 10) + string(u.letter)
+		}
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+}
+
+// checkDuration returns an error for a duration that texts cannot hold.
+func checkDuration(d, limit time.Duration) error {
+	if d < time.Second || d > limit || d%time.Second != 0 {
+		return fmt.Errorf("a duration of %s is not whole seconds from 1 s to %s", d, formatDuration(limit))
+	}
+	return nil
+}
