@@ -31,6 +31,27 @@ const (
 	// above any real one, low enough that sums of sizes cannot overflow.
 	MaxNarSize = 1 << 40
 
+	// MaxNarDepth is how many nodes of a NAR may lie within each other, the root
+	// included. Nix since 2.31.5 refuses more, so that hostile archives cannot
+	// exhaust its stack (libutil/archive.cc).
+	MaxNarDepth = 64
+
+	// MaxNarName is the longest name of a directory entry in a NAR, in bytes:
+	// that of the file systems that a NAR is unpacked to.
+	MaxNarName = 255
+
+	// MaxNarTarget is the longest target of a symbolic link in a NAR, in bytes:
+	// PATH_MAX of Linux without its NUL.
+	MaxNarTarget = 4095
+
+	// maxNarTag is the longest of the words that a NAR's structure is made of,
+	// in bytes; longer ones are refused before they are read.
+	maxNarTag = 32
+
+	// narBuffer is how much of a NAR is gathered before it is written on, in
+	// bytes: large enough that system calls cost nothing beside the copying.
+	narBuffer = 256 << 10
+
 	// maxQuoted is how much of a wrong value an error message repeats.
 	maxQuoted = 64
 )
