@@ -75,6 +75,15 @@ func appendSlots(dst []byte, slots []nix.PathHash) []byte {
 	return append(dst, '\n')
 }
 
+// Sort puts references and signatures, in place, in the order that texts have,
+// each once.
+func (e *Entry) Sort() {
+	slices.SortFunc(e.References, nix.StorePath.Compare)
+	e.References = slices.Compact(e.References)
+	slices.SortFunc(e.Sigs, func(a, b nix.Signature) int { return strings.Compare(a.String(), b.String()) })
+	e.Sigs = slices.Compact(e.Sigs)
+}
+
 // sigTexts returns the signatures as texts, sorted.
 func sigTexts(sigs []nix.Signature) []string {
 	texts := make([]string, len(sigs))
