@@ -1,0 +1,151 @@
+package httpgateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+var (
+	errLate     = errors.New("no answer in time")
+	errBusy     = errors.New("too many calls have not returned")
+	errNoAnswer = errors.New("the call ended without an answer")
+)
+
+// asker asks a Cache what is at a path, renders what it finds and keeps that.
+// A question that is under way is not asked twice, and nobody waits for it
+// longer than the budget.
+type asker struct {
+	cache  Cache
+	signer *nix.SecretKey // nil: nothing is added to what publishers signed
+	budget time.Duration
+	kept   *rendered
+	crew   crew
+
+	mu      sync.Mutex
+	running map[runningKey]*ask
+}
+
+// runningKey: who asks after a change must not be given the answer to a question
+// from before it, or a path would be denied that was just published.
+type runningKey struct {
+	asked
+	generation uint64
+}
+
+// ask is a question under way. Its fields are set before done is closed.
+type ask struct {
+	done chan struct{}
+	text *narInfoText
+	err  error
+}
+
+// answer returns the narinfo for key, from what is kept if that still holds.
+func (a *asker) answer(ctx context.Context, key asked) (*narInfoText, error) {
+	generation, err := a.generation()
+	if err != nil {
+		return nil, err
+	}
+	kept := a.kept.get(key)
+	if kept != nil && kept.generation == generation {
+		return kept, nil
+	}
+	q := a.begin(ctx, runningKey{key, generation}, kept)
+	if q == nil {
+		return nil, errBusy
+	}
+	// The client's own context is not waited for: it ends also for a client that
+	// has only closed its sending side, and the budget is short.
+	timer := time.NewTimer(a.budget)
+	defer timer.Stop()
+	select {
+	case <-q.done:
+		return q.text, q.err
+	case <-timer.C:
+		return nil, errLate
+	}
+}
+
+func (a *asker) generation() (n uint64, err error) {
+	err = guarded(func() error {
+		n = a.cache.Generation()
+		return nil
+	})
+	return n, err
+}
+
+// begin joins the question if it is under way and asks it if not. nil: the crew
+// is full.
+func (a *asker) begin(ctx context.Context, key runningKey, old *narInfoText) *ask {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if q := a.running[key]; q != nil {
+		return q
+	}
+	// The answer is for everybody who joins, so it must not end with whoever
+	// came first; and the request's path must not be kept alive by its name.
+	ctx = context.WithoutCancel(ctx)
+	key.view = strings.Clone(key.view)
+	q := &ask{done: make(chan struct{}), err: errNoAnswer}
+	if !a.crew.start(func() { a.run(ctx, key, q, old) }) {
+		return nil
+	}
+	a.running[key] = q
+	return q
+}
+
+func (a *asker) run(ctx context.Context, key runningKey, q *ask, old *narInfoText) {
+	defer close(q.done)
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.running, key)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, a.budget-a.budget/10)
+	defer cancel()
+	q.err = guarded(func() error {
+		v, err := a.cache.Info(ctx, key.view, key.hash)
+		if err != nil {
+			return err
+		}
+		q.text, err = a.render(v, key, old)
+		return err
+	})
+	if q.err == nil {
+		a.kept.put(key.asked, q.text)
+	}
+}
+
+// render makes the text that Nix is given. The Cache's answer must be about the
+// path that was asked for: Nix would take a narinfo for another path as a
+// broken cache. old is what was kept for the same path, or nil.
+func (a *asker) render(v trust.Verified, key runningKey, old *narInfoText) (*narInfoText, error) {
+	if v.IsZero() {
+		return nil, errors.New("found, but not verified")
+	}
+	if got := v.Path().Hash(); got != key.hash {
+		return nil, fmt.Errorf("found %s instead", v.Path())
+	}
+	url := narURL(v.Entry().NarHash, key.hash)
+	if a.signer == nil {
+		return newNarInfoText(key.generation, v.NarInfo(url)), nil
+	}
+	fingerprint := v.Entry().Fingerprint()
+	print := sha256.Sum256(fingerprint)
+	var sig nix.Signature
+	if old != nil && old.print == print {
+		sig = old.sig
+	} else {
+		sig = a.signer.Sign(fingerprint)
+	}
+	text := newNarInfoText(key.generation, v.NarInfo(url, sig))
+	text.print, text.sig = print, sig
+	return text, nil
+}

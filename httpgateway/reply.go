@@ -1,0 +1,123 @@
+package httpgateway
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/flurry-nix/flurry/nix"
+)
+
+// cacheInfo is the whole of nix-cache-info. Nix keeps it for seven days, so it
+// is constant: in every state, in every view, and while the node is down. The
+// priority puts flurry before cache.nixos.org (40): newer Nix takes the failure
+// of the last cache that it asks, and of no other, for its own.
+const cacheInfo = "StoreDir: " + nix.StoreDir + "\nWantMassQuery: 1\nPriority: 35\n"
+
+// What people who ask with curl are told. Nix reads the status alone.
+const (
+	textForeign  = "not here: this cache answers this machine's own programs (foreign Host or Origin)\n"
+	textReadOnly = "not here: this cache takes no uploads (flurry publish)\n"
+	textNowhere  = "not here: this cache answers nix-cache-info, HASH.narinfo and nar/NARHASH-HASH.nar\n"
+	textNoPage   = "not here: no such page\n"
+	textStandby  = "not here: the node is not running at this moment (flurry doctor)\n"
+	textCrowded  = "not here: too many connections\n"
+	textPage     = "This is flurry's binary cache for Nix on this machine (flurry status).\n"
+)
+
+// missTexts say why a path is not here, by outcome; narinfo first, archive
+// second. The path hash follows, and a bracket.
+func missText(t target, o Outcome) string {
+	switch {
+	case o == Late:
+		return "not here: nobody answered in time (flurry why "
+	case o != NotHere:
+		return "not here: this node failed to find out (flurry why "
+	case t.kind == kindNar:
+		return "not here: nobody within reach has this archive (flurry why "
+	case t.view != "":
+		return "not here: this namespace has not published it (flurry why "
+	default:
+		return "not here: no namespace in use has published it (flurry why "
+	}
+}
+
+func writeMiss(w http.ResponseWriter, r *http.Request, t target, o Outcome) {
+	b := make([]byte, 0, 128)
+	b = append(b, missText(t, o)...)
+	b = t.hash.AppendTo(b)
+	b = append(b, ")\n"...)
+	writeLengthed(w, r, http.StatusNotFound, b)
+}
+
+func writeNotFound(w http.ResponseWriter, r *http.Request, text string) {
+	writeText(w, r, http.StatusNotFound, text)
+}
+
+func writeText(w http.ResponseWriter, r *http.Request, status int, text string) {
+	writeLengthed(w, r, status, []byte(text))
+}
+
+func writeLengthed(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	writeBody(w, r, status, body)
+}
+
+func writeCacheInfo(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/x-nix-cache-info")
+	h.Set("Content-Length", strconv.Itoa(len(cacheInfo)))
+	writeBody(w, r, http.StatusOK, []byte(cacheInfo))
+}
+
+// writeBody ends an answer whose headers are set. An error of Write's is the
+// client's going away, which net/http notices too.
+func writeBody(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// smallPage stands in for pages where there are none.
+func smallPage(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		writeNotFound(w, r, textNoPage)
+		return
+	}
+	writeText(w, r, http.StatusOK, textPage)
+}
+
+// Standby answers while there is no node to ask: nix-cache-info as ever, 404 to
+// Nix's other questions, and pages. It uses Hosts and Page of the options.
+func Standby(o Options) http.Handler {
+	d := newDoor(o.Hosts)
+	page := o.Page
+	if page == nil {
+		page = http.HandlerFunc(smallPage)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch t := parseTarget(r.URL.Path); {
+		case t.kind != kindPage:
+			if !d.admits(r) {
+				writeNotFound(w, r, textForeign)
+				return
+			}
+			writeEmpty(w, r, t, textStandby)
+		case d.admitsPage(r):
+			page.ServeHTTP(w, r)
+		default:
+			writeText(w, r, http.StatusForbidden, textForeign)
+		}
+	})
+}
+
+// writeEmpty answers as a cache that has nothing.
+func writeEmpty(w http.ResponseWriter, r *http.Request, t target, text string) {
+	if t.kind == kindCacheInfo && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		writeCacheInfo(w, r)
+		return
+	}
+	writeNotFound(w, r, text)
+}
