@@ -112,9 +112,7 @@ func (d *Document) Append(dst []byte) []byte {
 		dst = appendLine(dst, "writer ", w.text())
 	}
 	otherWriters, unknown := d.splitUnknown()
-	for _, line := range otherWriters {
-		dst = appendLine(dst, line, "")
-	}
+	dst = appendLines(dst, otherWriters)
 	dst = appendSorted(dst, "closed ", d.Closed, Closed.text)
 	dst = appendSorted(dst, "withdraw ", d.Withdrawn, Withdrawal.text)
 	dst = appendSorted(dst, "deny ", d.Denied, Denial.text)
@@ -125,10 +123,7 @@ func (d *Document) Append(dst []byte) []byte {
 		dst = appendLine(dst, "about ", d.About)
 	}
 	dst = appendLine(dst, "!access ", d.Access)
-	for _, line := range unknown {
-		dst = appendLine(dst, line, "")
-	}
-	return dst
+	return appendLines(dst, unknown)
 }
 
 // splitUnknown parts the writers of other kinds, which stand among the writers,
@@ -166,6 +161,9 @@ func (d *Document) check() error {
 // must not live on under another.
 func (d *Document) checkKeys() error {
 	n := 1 + len(d.Writers) + len(d.Closed)
+	if n > 1+MaxWriters {
+		return fmt.Errorf("%d writers, at most %d are allowed", n-1, MaxWriters)
+	}
 	names := make(map[string]bool, n)
 	keys := make(map[[32]byte]bool, n)
 	add := func(k nix.PublicKey) error {

@@ -2,8 +2,8 @@ package namespace
 
 import (
 	"fmt"
-	"math"
 	"strings"
+	"time"
 
 	"github.com/flurry-nix/flurry/nix"
 )
@@ -22,8 +22,9 @@ func ParseDocument(text []byte) (*Document, error) {
 	if len(text) > MaxDocument {
 		return nil, fmt.Errorf("document: %d bytes, at most %d are allowed", len(text), MaxDocument)
 	}
-	d := new(Document)
-	err := d.parse(&lines{rest: string(text), at: 1})
+	l := &lines{rest: string(text), at: 1}
+	d := parseDocument(l)
+	err := l.err
 	if err == nil {
 		err = d.check()
 	}
@@ -36,95 +37,72 @@ func ParseDocument(text []byte) (*Document, error) {
 	return d, nil
 }
 
-func (d *Document) parse(l *lines) error {
-	for _, field := range []struct {
-		read   func(prefix string, parse func(string) error) error
-		prefix string
-		parse  func(value string) error
-	}{
-		{l.one, documentTitle, nothing},
-		{l.one, "namespace ", func(v string) (err error) { d.Namespace, err = parsePublisher(v); return err }},
-		{l.one, "serial ", func(v string) (err error) { d.Serial, err = parseNumber(v, math.MaxUint64); return err }},
-		{l.one, "issued ", func(v string) (err error) { d.Issued, err = parseTime(v); return err }},
-		{l.one, "expires ", func(v string) (err error) { d.Expires, err = parseTime(v); return err }},
-		{l.optional, "previous ", func(v string) (err error) { d.Previous, err = parseDigest(v); return err }},
-		{l.one, "store ", parseStore},
-		{l.one, "keep ", func(v string) (err error) { d.Keep, err = parseDuration(v, MaxLife); return err }},
-		{l.many, writerPrefix + "key ", d.parseWriter},
-		{l.many, writerPrefix, d.parseOtherWriter},
-		{l.sorted, "closed ", d.parseClosed},
-		{l.sorted, "withdraw ", appendTo(&d.Withdrawn, parseWithdrawal)},
-		{l.sorted, "deny ", appendTo(&d.Denied, parseDenial)},
-		{l.many, "seed ", d.parseSeed},
-		{l.optional, "about ", d.parseAbout},
-		{l.one, "!access ", d.parseAccess},
-	} {
-		if err := field.read(field.prefix, field.parse); err != nil {
-			return err
-		}
+func parseDocument(l *lines) *Document {
+	l.title(documentTitle)
+	d := &Document{
+		Namespace: one(l, "namespace ", parsePublisher),
+		Serial:    one(l, "serial ", parseUint),
+		Issued:    one(l, "issued ", parseTime),
+		Expires:   one(l, "expires ", parseTime),
+		Previous:  optional(l, "previous ", parseDigest),
 	}
-	unknown, err := l.unknown(documentKeywords(), " ", MaxUnknown)
-	d.Unknown = append(d.Unknown, unknown...)
-	return err
+	one(l, "store ", parseStore)
+	d.Keep = one(l, "keep ", parseKeep)
+	d.Writers = many(l, writerPrefix+"key ", MaxWriters, parseWriter)
+	d.Unknown = many(l, writerPrefix, MaxUnknown, parseOtherWriter)
+	d.Closed = sorted(l, "closed ", MaxWriters, parseClosed)
+	d.Withdrawn = sorted(l, "withdraw ", noLimit, parseWithdrawal)
+	d.Denied = sorted(l, "deny ", noLimit, parseDenial)
+	d.Seeds = many(l, "seed ", MaxSeeds, parseSeed)
+	d.About = optional(l, "about ", parseAbout)
+	d.Access = one(l, "!access ", parseAccess)
+	d.Unknown = append(d.Unknown, l.unknown(documentKeywords(), " ", MaxUnknown)...)
+	return d
 }
 
-func parseStore(v string) error {
+func parseStore(v string) (string, error) {
 	if v != nix.StoreDir {
-		return fmt.Errorf("store %s is not %s", quote(v), nix.StoreDir)
+		return "", fmt.Errorf("store %s is not %s", quote(v), nix.StoreDir)
 	}
-	return nil
+	return v, nil
 }
 
-func (d *Document) parseWriter(v string) (err error) {
+func parseKeep(v string) (time.Duration, error) { return parseDuration(v, MaxLife) }
+
+func parseWriter(v string) (w Writer, err error) {
 	key, until, ok := strings.Cut(v, " until ")
 	if !ok {
-		return fmt.Errorf("writer %s has no until", quote(v))
+		return Writer{}, fmt.Errorf("writer %s has no until", quote(v))
 	}
-	var w Writer
-	if w.Key, err = d.parseWriterKey(key); err != nil {
-		return err
+	if w.Key, err = nix.ParsePublicKey(key); err != nil {
+		return Writer{}, err
 	}
 	if until != "never" {
 		w.Until, err = parseTime(until)
 	}
-	d.Writers = append(d.Writers, w)
-	return err
+	return w, err
 }
 
-func (d *Document) parseClosed(v string) (err error) {
+// parseOtherWriter keeps a line of a kind that this version does not know.
+func parseOtherWriter(v string) (line string, err error) {
+	if kind, _, _ := strings.Cut(v, " "); kind == "key" || kind == "" {
+		return "", fmt.Errorf("writer %s is out of place or incomplete", quote(v))
+	}
+	return writerPrefix + v, checkChars(v, false)
+}
+
+func parseClosed(v string) (c Closed, err error) {
 	key, keep, ok := strings.Cut(v, " keep ")
 	if !ok {
-		return fmt.Errorf("closed %s has no keep", quote(v))
+		return Closed{}, fmt.Errorf("closed %s has no keep", quote(v))
 	}
-	var c Closed
-	if c.Key, err = d.parseWriterKey(key); err != nil {
-		return err
+	if c.Key, err = nix.ParsePublicKey(key); err != nil {
+		return Closed{}, err
 	}
 	if c.None = keep == "none"; !c.None {
 		c.Keep, err = parseDigest(keep)
 	}
-	d.Closed = append(d.Closed, c)
-	return err
-}
-
-// parseWriterKey counts before it parses, which is what takes the time.
-func (d *Document) parseWriterKey(s string) (nix.PublicKey, error) {
-	if len(d.Writers)+len(d.Closed) == MaxWriters {
-		return nix.PublicKey{}, fmt.Errorf("more than %d writers", MaxWriters)
-	}
-	return nix.ParsePublicKey(s)
-}
-
-// parseOtherWriter keeps a line of a kind that this version does not know.
-func (d *Document) parseOtherWriter(v string) error {
-	if kind, _, _ := strings.Cut(v, " "); kind == "key" || kind == "" {
-		return fmt.Errorf("writer %s is out of place or incomplete", quote(v))
-	}
-	if len(d.Unknown) == MaxUnknown {
-		return fmt.Errorf("more than %d unknown lines", MaxUnknown)
-	}
-	d.Unknown = append(d.Unknown, writerPrefix+v)
-	return checkChars(v, false)
+	return c, err
 }
 
 func parseWithdrawal(v string) (w Withdrawal, err error) {
@@ -149,20 +127,8 @@ func parseDenial(v string) (d Denial, err error) {
 	return d, checkPhrase(reason, MaxReason)
 }
 
-func (d *Document) parseSeed(v string) error {
-	if len(d.Seeds) == MaxSeeds {
-		return fmt.Errorf("more than %d seeds", MaxSeeds)
-	}
-	d.Seeds = append(d.Seeds, strings.Clone(v))
-	return checkSeed(v)
-}
+func parseSeed(v string) (string, error) { return strings.Clone(v), checkSeed(v) }
 
-func (d *Document) parseAbout(v string) error {
-	d.About = strings.Clone(v)
-	return checkPhrase(v, MaxAbout)
-}
+func parseAbout(v string) (string, error) { return strings.Clone(v), checkPhrase(v, MaxAbout) }
 
-func (d *Document) parseAccess(v string) error {
-	d.Access = strings.Clone(v)
-	return checkPhrase(v, MaxAbout)
-}
+func parseAccess(v string) (string, error) { return strings.Clone(v), checkPhrase(v, MaxAccess) }

@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,17 +52,15 @@ func (e *Entry) Append(dst []byte) []byte {
 	if e.Deriver != "" {
 		dst = appendLine(dst, "Deriver: ", e.Deriver)
 	}
-	for _, sig := range sigTexts(e.Sigs) {
-		dst = appendLine(dst, "Sig: ", sig)
+	for _, sig := range inOrder(e.Sigs, compareSigs) {
+		dst = append(append(append(dst, "Sig: "...), sig.Name...), ':')
+		dst = append(base64.StdEncoding.AppendEncode(dst, sig.Sig[:]), '\n')
 	}
 	if e.HasBody() {
-		dst = appendLine(dst, "Body: ", e.Body.String())
+		dst = append(ID(e.Body).appendTo(append(dst, "Body: "...)), '\n')
 		dst = appendSlots(dst, e.Slots)
 	}
-	for _, line := range e.Unknown {
-		dst = appendLine(dst, line, "")
-	}
-	return dst
+	return appendLines(dst, e.Unknown)
 }
 
 func appendSlots(dst []byte, slots []nix.PathHash) []byte {
@@ -80,19 +79,12 @@ func appendSlots(dst []byte, slots []nix.PathHash) []byte {
 func (e *Entry) Sort() {
 	slices.SortFunc(e.References, nix.StorePath.Compare)
 	e.References = slices.Compact(e.References)
-	slices.SortFunc(e.Sigs, func(a, b nix.Signature) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(e.Sigs, compareSigs)
 	e.Sigs = slices.Compact(e.Sigs)
 }
 
-// sigTexts returns the signatures as texts, sorted.
-func sigTexts(sigs []nix.Signature) []string {
-	texts := make([]string, len(sigs))
-	for i, sig := range sigs {
-		texts[i] = sig.String()
-	}
-	slices.Sort(texts)
-	return texts
-}
+// compareSigs orders signatures as their texts are ordered.
+func compareSigs(a, b nix.Signature) int { return strings.Compare(a.String(), b.String()) }
 
 func appendBase(dst []byte, p nix.StorePath) []byte {
 	dst = append(p.Hash().AppendTo(dst), '-')
@@ -133,8 +125,8 @@ func (e *Entry) Check() error {
 		return fmt.Errorf("references are not sorted and unique")
 	case len(e.Sigs) == 0 || len(e.Sigs) > nix.MaxSigs:
 		return fmt.Errorf("%d signatures, want 1 to %d", len(e.Sigs), nix.MaxSigs)
-	case !rising(sigTexts(e.Sigs), strings.Compare):
-		return fmt.Errorf("a signature twice")
+	case !rising(e.Sigs, compareSigs):
+		return fmt.Errorf("signatures are not sorted and unique")
 	}
 	if e.Deriver != "" {
 		if err := checkDeriver(e.Deriver); err != nil {
@@ -144,7 +136,10 @@ func (e *Entry) Check() error {
 	if err := e.checkSlots(); err != nil {
 		return err
 	}
-	return checkUnknowns(e.Unknown, entryKeywords(), ":", MaxEntryUnknown)
+	if len(e.Unknown) > MaxEntryUnknown {
+		return fmt.Errorf("%d unknown lines, at most %d are allowed", len(e.Unknown), MaxEntryUnknown)
+	}
+	return nil
 }
 
 func checkDeriver(s string) error {

@@ -15,7 +15,8 @@ func entryKeywords() []string {
 
 // ParseEntry reads the lines of one entry, as they stand in a publication or,
 // alone, in an answer of a peer, where Body and Slots may be missing together.
-// An unknown line that begins with "!" is an error that wraps [ErrVoid].
+// An unknown line that begins with "!" is an error that wraps [ErrVoid]. The
+// result shares no memory with text.
 func ParseEntry(text []byte) (Entry, error) {
 	if len(text) > MaxPublication {
 		return Entry{}, fmt.Errorf("entry: %d bytes, at most %d are allowed", len(text), MaxPublication)
@@ -30,10 +31,20 @@ func ParseEntry(text []byte) (Entry, error) {
 // parseEntry reads an entry whose first line has the number at. It prints what
 // it parsed into scratch, which it returns to be used again.
 func parseEntry(text string, at int, scratch []byte) (Entry, []byte, error) {
-	var e Entry
 	l := &lines{rest: text, at: at}
-	if err := e.parse(l); err != nil {
-		return Entry{}, scratch, err
+	e := Entry{
+		Path:       one(l, "StorePath: ", nix.ParseStorePath),
+		NarHash:    one(l, "NarHash: ", nix.ParseNarHash),
+		NarSize:    one(l, "NarSize: ", parseUint),
+		References: one(l, "References: ", parseReferences),
+		Deriver:    optional(l, "Deriver: ", parseDeriver),
+		Sigs:       sorted(l, "Sig: ", nix.MaxSigs, nix.ParseSignature),
+		Body:       optional(l, "Body: ", content.ParseBodyID),
+		Slots:      optional(l, "Slots: ", parseSlots),
+		Unknown:    l.unknown(entryKeywords(), ":", MaxEntryUnknown),
+	}
+	if l.err != nil {
+		return Entry{}, scratch, l.err
 	}
 	if err := e.Check(); err != nil {
 		return Entry{}, scratch, fmt.Errorf("line %d: %s: %w", at, e.Path.Base(), err)
@@ -48,87 +59,34 @@ func parseEntry(text string, at int, scratch []byte) (Entry, []byte, error) {
 	return e, scratch, nil
 }
 
-func (e *Entry) parse(l *lines) (err error) {
-	for _, field := range []struct {
-		read   func(prefix string, parse func(string) error) error
-		prefix string
-		parse  func(value string) error
-	}{
-		{l.one, "StorePath: ", e.parsePath},
-		{l.one, "NarHash: ", e.parseNarHash},
-		{l.one, "NarSize: ", e.parseNarSize},
-		{l.one, "References: ", e.parseReferences},
-		{l.optional, "Deriver: ", e.parseDeriver},
-		{l.sorted, "Sig: ", e.parseSig},
-		{l.optional, "Body: ", e.parseBody},
-		{l.optional, "Slots: ", e.parseSlots},
-	} {
-		if err := field.read(field.prefix, field.parse); err != nil {
-			return err
-		}
-	}
-	e.Unknown, err = l.unknown(entryKeywords(), ":", MaxEntryUnknown)
-	return err
+func parseUint(v string) (uint64, error) { return parseNumber(v, math.MaxUint64) }
+
+func parseReferences(v string) ([]nix.StorePath, error) {
+	return parseList(v, nix.MaxReferences, nix.ParseBaseName)
 }
 
-func (e *Entry) parsePath(v string) (err error) {
-	e.Path, err = nix.ParseStorePath(v)
-	return err
+func parseDeriver(v string) (string, error) { return strings.Clone(v), checkDeriver(v) }
+
+func parseSlots(v string) ([]nix.PathHash, error) {
+	return parseList(v, nix.MaxReferences+1, nix.ParsePathHash)
 }
 
-func (e *Entry) parseNarHash(v string) (err error) {
-	e.NarHash, err = nix.ParseNarHash(v)
-	return err
-}
-
-func (e *Entry) parseNarSize(v string) (err error) {
-	e.NarSize, err = parseNumber(v, math.MaxUint64)
-	return err
-}
-
-func (e *Entry) parseReferences(v string) error {
-	return parseList(v, &e.References, nix.MaxReferences, nix.ParseBaseName)
-}
-
-func (e *Entry) parseDeriver(v string) error {
-	e.Deriver = strings.Clone(v)
-	return checkDeriver(v)
-}
-
-func (e *Entry) parseSig(v string) error {
-	if len(e.Sigs) == nix.MaxSigs {
-		return fmt.Errorf("more than %d signatures", nix.MaxSigs)
-	}
-	sig, err := nix.ParseSignature(v)
-	e.Sigs = append(e.Sigs, sig)
-	return err
-}
-
-func (e *Entry) parseBody(v string) (err error) {
-	e.Body, err = content.ParseBodyID(v)
-	return err
-}
-
-func (e *Entry) parseSlots(v string) error {
-	return parseList(v, &e.Slots, nix.MaxReferences+1, nix.ParsePathHash)
-}
-
-// parseList reads words separated by single spaces into out.
-func parseList[T any](v string, out *[]T, limit int, parse func(string) (T, error)) error {
+// parseList reads words separated by single spaces.
+func parseList[T any](v string, limit int, parse func(string) (T, error)) ([]T, error) {
 	if v == "" {
-		return nil
+		return nil, nil
 	}
 	n := strings.Count(v, " ") + 1
 	if n > limit {
-		return fmt.Errorf("a list of %d, at most %d are allowed", n, limit)
+		return nil, fmt.Errorf("a list of %d, at most %d are allowed", n, limit)
 	}
-	*out = make([]T, 0, n)
+	list := make([]T, 0, n)
 	for word := range strings.SplitSeq(v, " ") {
 		x, err := parse(word)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		*out = append(*out, x)
+		list = append(list, x)
 	}
-	return nil
+	return list, nil
 }

@@ -20,35 +20,15 @@ func ParseKeepList(raw []byte) (*KeepList, error) {
 	if len(raw) > MaxKeepList {
 		return nil, fmt.Errorf("kept list: %d bytes, at most %d are allowed", len(raw), MaxKeepList)
 	}
-	k, err := parseKeepList(string(raw))
-	if err != nil {
-		return nil, fmt.Errorf("kept list: %w", err)
+	l := &lines{rest: string(raw), at: 1}
+	l.title(keepListTitle)
+	k := &KeepList{
+		Namespace:    one(l, "namespace ", parsePublisher),
+		Publications: sorted(l, "", noLimit, parseDigest),
 	}
-	return k, nil
-}
-
-func parseKeepList(text string) (*KeepList, error) {
-	k := new(KeepList)
-	l := &lines{rest: text, at: 1}
-	err := l.one(keepListTitle, nothing)
-	if err == nil {
-		err = l.one("namespace ", func(v string) (err error) {
-			k.Namespace, err = parsePublisher(v)
-			return err
-		})
-	}
-	if err == nil {
-		err = l.sorted("", func(v string) error {
-			id, err := parseDigest(v)
-			k.Publications = append(k.Publications, id)
-			return err
-		})
-	}
-	if err == nil && l.rest != "" {
-		err = fmt.Errorf("line %d: no newline at the end", l.at)
-	}
-	if err != nil {
-		return nil, err
+	l.end()
+	if l.err != nil {
+		return nil, fmt.Errorf("kept list: %w", l.err)
 	}
 	return k, nil
 }
@@ -74,12 +54,4 @@ func (k *KeepList) ID() ID { return sha256.Sum256(k.Append(nil)) }
 func (k *KeepList) Has(id ID) bool {
 	_, found := slices.BinarySearchFunc(k.Publications, id, ID.Compare)
 	return found
-}
-
-// nothing accepts the empty value of a line that is its keyword alone.
-func nothing(value string) error {
-	if value != "" {
-		return fmt.Errorf("%s is too much", quote(value))
-	}
-	return nil
 }

@@ -48,9 +48,10 @@ const (
 	MaxUnknown      = 1024
 	MaxEntryUnknown = 64
 
-	// MaxReason and MaxAbout bound what is shown to people, in bytes.
+	// MaxReason, MaxAbout and MaxAccess bound what is shown to people, in bytes.
 	MaxReason = 512
 	MaxAbout  = 1024
+	MaxAccess = 512
 
 	// MaxSeeds and MaxSeedLength bound hints where to ask; a node tries all.
 	MaxSeeds      = 32

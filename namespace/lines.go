@@ -1,33 +1,29 @@
 package namespace
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// ErrVoid is wrapped by the error for a publication with an unknown line that
-// begins with "!": whoever wrote it says that a reader who does not know the
-// line must not use the publication.
-var ErrVoid = errors.New("publication is void for this version")
-
+// mustKnow begins an unknown line that may not be ignored.
 const mustKnow = "!"
 
-// lines reads a block of text line by line. Every line ends with a newline.
+// lines reads a block of text line by line. Every line ends with a newline. The
+// first error stays in err, and nothing is read after it.
 type lines struct {
 	rest string
 	at   int // number of the line that comes next, counted from 1
+	err  error
 }
 
-// peek returns the next line; more is false at the end.
+// peek returns the next line; more is false at the end and after an error.
 func (l *lines) peek() (line string, more bool) {
+	if l.err != nil {
+		return "", false
+	}
 	line, _, more = strings.Cut(l.rest, "\n")
 	return line, more
-}
-
-func (l *lines) next() {
-	_, l.rest, _ = strings.Cut(l.rest, "\n")
-	l.at++
 }
 
 // take consumes the next line if it begins with prefix, and returns what
@@ -37,111 +33,106 @@ func (l *lines) take(prefix string) (value string, ok bool) {
 	if !more || !strings.HasPrefix(line, prefix) {
 		return "", false
 	}
-	l.next()
+	l.rest = l.rest[len(line)+1:]
+	l.at++
 	return line[len(prefix):], true
 }
 
+// fail keeps the first error, which is about the given line.
+func (l *lines) fail(at int, err error) {
+	if l.err == nil && err != nil {
+		l.err = fmt.Errorf("line %d: %w", at, err)
+	}
+}
+
+// title reads the line that says what the text is.
+func (l *lines) title(want string) {
+	if line, _ := l.peek(); line != want {
+		l.fail(l.at, fmt.Errorf("want %q, have %s", want, quote(line)))
+	}
+	l.take(want)
+}
+
 // one reads exactly one line that begins with prefix.
-func (l *lines) one(prefix string, parse func(value string) error) error {
+func one[T any](l *lines, prefix string, parse func(value string) (T, error)) (v T) {
 	value, ok := l.take(prefix)
 	if !ok {
 		line, _ := l.peek()
-		return fmt.Errorf("line %d: want %q, have %s", l.at, prefix, quote(line))
+		l.fail(l.at, fmt.Errorf("want %q, have %s", prefix, quote(line)))
+		return v
 	}
-	return l.wrap(parse(value))
+	v, err := parse(value)
+	l.fail(l.at-1, err)
+	return v
 }
 
 // optional reads at most one line that begins with prefix.
-func (l *lines) optional(prefix string, parse func(value string) error) error {
-	value, ok := l.take(prefix)
-	if !ok {
-		return nil
+func optional[T any](l *lines, prefix string, parse func(value string) (T, error)) (v T) {
+	if line, _ := l.peek(); strings.HasPrefix(line, prefix) {
+		return one(l, prefix, parse)
 	}
-	return l.wrap(parse(value))
+	return v
 }
 
-// many reads all lines that begin with prefix.
-func (l *lines) many(prefix string, parse func(value string) error) error {
+// many reads all lines that begin with prefix, at most limit.
+func many[T any](l *lines, prefix string, limit int, parse func(value string) (T, error)) (vs []T) {
 	for {
 		value, ok := l.take(prefix)
 		if !ok {
-			return nil
+			return vs
 		}
-		if err := parse(value); err != nil {
-			return l.wrap(err)
+		if len(vs) == limit {
+			l.fail(l.at-1, fmt.Errorf("more than %d lines of %q", limit, prefix))
+			return vs
 		}
+		v, err := parse(value)
+		l.fail(l.at-1, err)
+		vs = append(vs, v)
 	}
 }
 
-// sorted is many for lines that have to rise strictly.
-func (l *lines) sorted(prefix string, parse func(value string) error) error {
+// sorted is many for lines that rise strictly.
+func sorted[T any](l *lines, prefix string, limit int, parse func(value string) (T, error)) []T {
 	before, first := "", true
-	return l.many(prefix, func(value string) error {
+	return many(l, prefix, limit, func(value string) (v T, err error) {
 		if !first && value <= before {
-			return fmt.Errorf("%s is not sorted after %s", quote(value), quote(before))
+			return v, fmt.Errorf("%s is not sorted after %s", quote(value), quote(before))
 		}
 		before, first = value, false
 		return parse(value)
 	})
 }
 
-// unknown reads the lines to the end of the block, none of which may have one
-// of the known keywords. A keyword ends at the first separator.
-func (l *lines) unknown(known []string, separator string, limit int) ([]string, error) {
-	var kept []string
-	for {
-		line, more := l.peek()
-		if !more {
-			break
-		}
-		if err := checkUnknown(line, known, separator); err != nil {
-			return nil, fmt.Errorf("line %d: %w", l.at, err)
-		}
-		if len(kept) == limit {
-			return nil, fmt.Errorf("line %d: more than %d unknown lines", l.at, limit)
-		}
-		kept = append(kept, strings.Clone(line))
-		l.next()
-	}
-	if l.rest != "" {
-		return nil, fmt.Errorf("line %d: no newline at the end", l.at)
-	}
-	return kept, nil
+// unknown reads what is left of the block, at most limit lines, none of which
+// may have one of the known keywords. A keyword ends at the first separator.
+func (l *lines) unknown(known []string, separator string, limit int) []string {
+	kept := many(l, "", limit, func(line string) (string, error) {
+		return strings.Clone(line), checkUnknown(line, known, separator)
+	})
+	l.end()
+	return kept
 }
 
-// wrap adds the number of the line last taken.
-func (l *lines) wrap(err error) error {
-	if err == nil {
-		return nil
+// end makes it an error if anything is left.
+func (l *lines) end() {
+	line, more := l.peek()
+	switch {
+	case more:
+		l.fail(l.at, fmt.Errorf("%s is too much", quote(line)))
+	case l.rest != "":
+		l.fail(l.at, fmt.Errorf("no newline at the end"))
 	}
-	return fmt.Errorf("line %d: %w", l.at-1, err)
 }
 
 func checkUnknown(line string, known []string, separator string) error {
 	if line == "" {
 		return fmt.Errorf("empty line")
 	}
-	keyword, _, _ := strings.Cut(line, separator)
-	for _, k := range known {
-		if keyword == k {
-			return fmt.Errorf("%s is out of place or incomplete", quote(line))
-		}
+	if keyword, _, _ := strings.Cut(line, separator); slices.Contains(known, keyword) {
+		return fmt.Errorf("%s is out of place or incomplete", quote(line))
 	}
 	if err := checkChars(line, false); err != nil {
 		return fmt.Errorf("%s: %w", quote(line), err)
-	}
-	return nil
-}
-
-// checkUnknowns checks lines that somebody wants to write.
-func checkUnknowns(unknown, known []string, separator string, limit int) error {
-	if len(unknown) > limit {
-		return fmt.Errorf("%d unknown lines, at most %d are allowed", len(unknown), limit)
-	}
-	for _, line := range unknown {
-		if err := checkUnknown(line, known, separator); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -161,4 +152,12 @@ func appendLine(b []byte, prefix, value string) []byte {
 	b = append(b, prefix...)
 	b = append(b, value...)
 	return append(b, '\n')
+}
+
+// appendLines appends each line as it is.
+func appendLines(b []byte, lines []string) []byte {
+	for _, line := range lines {
+		b = appendLine(b, line, "")
+	}
+	return b
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/flurry-nix/flurry/nix"
@@ -75,10 +74,7 @@ func (p *Publication) appendHeader(dst []byte) []byte {
 	dst = appendSorted(dst, "uses ", p.Uses, ID.text)
 	dst = appendSorted(dst, "extern ", p.Externs, Extern.text)
 	dst = appendSorted(dst, "hole ", p.Holes, nix.StorePath.Base)
-	for _, line := range p.Unknown {
-		dst = appendLine(dst, line, "")
-	}
-	return dst
+	return appendLines(dst, p.Unknown)
 }
 
 // appendSorted appends one line for each value, sorted by their texts.
@@ -114,22 +110,4 @@ func (p *Publication) check() error {
 		return fmt.Errorf("entries are not sorted, or one comes twice")
 	}
 	return nil
-}
-
-func parsePin(v string) (p Pin, err error) {
-	name, keep, _ := strings.Cut(v, " ")
-	if err := checkPrintable(name, MaxPinName); err != nil {
-		return Pin{}, fmt.Errorf("pin: %w", err)
-	}
-	p.Name = strings.Clone(name)
-	if last, ok := strings.CutPrefix(keep, "last="); ok {
-		n, err := parseNumber(last, MaxPinLast)
-		p.Last = int(n)
-		return p, err
-	}
-	if span, ok := strings.CutPrefix(keep, "for="); ok {
-		p.For, err = parseDuration(span, MaxPinFor)
-		return p, err
-	}
-	return Pin{}, fmt.Errorf("pin: %s is neither last=N nor for=DURATION", quote(keep))
 }

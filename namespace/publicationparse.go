@@ -1,11 +1,21 @@
 package namespace
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/flurry-nix/flurry/nix"
 )
+
+// ErrVoid is wrapped by the error for a publication with an unknown line that
+// begins with "!": whoever wrote it says that a reader who does not know the
+// line must not use the publication.
+var ErrVoid = errors.New("publication is void for this version")
+
+// noLimit is for lines whose number the size of the text bounds well enough.
+const noLimit = math.MaxInt
 
 func publicationKeywords() []string {
 	return []string{"flurry", "namespace", "time", "expires", "pin", "root", "uses", "extern", "hole"}
@@ -26,11 +36,11 @@ func ParsePublication(text []byte) (*Publication, error) {
 }
 
 func parsePublication(text string) (*Publication, error) {
-	p := new(Publication)
 	header, rest := cutBlock(text)
 	l := &lines{rest: header, at: 1}
-	if err := p.parseHeader(l); err != nil {
-		return nil, err
+	p := parsePublicationHeader(l)
+	if l.err != nil {
+		return nil, l.err
 	}
 	if string(p.appendHeader(nil)) != header {
 		return nil, fmt.Errorf("the header is not in canonical form")
@@ -38,7 +48,8 @@ func parsePublication(text string) (*Publication, error) {
 	if line, found := firstMustKnow(p.Unknown); found {
 		return nil, fmt.Errorf("%w: %s", ErrVoid, quote(line))
 	}
-	if err := p.parseEntries(rest, l.at); err != nil {
+	var err error
+	if p.Entries, err = parseEntries(rest, l.at); err != nil {
 		return nil, err
 	}
 	if err := p.check(); err != nil {
@@ -47,9 +58,23 @@ func parsePublication(text string) (*Publication, error) {
 	return p, nil
 }
 
-// cutBlock returns the lines before the first empty one, and what follows that.
-// rest begins with the empty line, so that a text which ends in one is not
-// taken for a text without.
+func parsePublicationHeader(l *lines) *Publication {
+	l.title(publicationTitle)
+	return &Publication{
+		Namespace: one(l, "namespace ", parsePublisher),
+		Time:      one(l, "time ", parseTime),
+		Expires:   one(l, "expires ", parseTime),
+		Pins:      sorted(l, "pin ", noLimit, parsePin),
+		Roots:     sorted(l, "root ", noLimit, nix.ParseBaseName),
+		Uses:      sorted(l, "uses ", noLimit, parseDigest),
+		Externs:   sorted(l, "extern ", MaxExterns, externParser()),
+		Holes:     sorted(l, "hole ", noLimit, nix.ParseBaseName),
+		Unknown:   l.unknown(publicationKeywords(), " ", MaxUnknown),
+	}
+}
+
+// cutBlock returns the lines before the first empty one, and what follows them:
+// nothing, or text that begins with the empty line.
 func cutBlock(text string) (block, rest string) {
 	i := strings.Index(text, "\n\n")
 	if i < 0 {
@@ -58,90 +83,69 @@ func cutBlock(text string) (block, rest string) {
 	return text[:i+1], text[i+1:]
 }
 
-func (p *Publication) parseEntries(rest string, at int) error {
-	if rest == "" {
-		return nil
+// parseEntries reads blocks, each after an empty line, the first of which has
+// the number at.
+func parseEntries(text string, at int) ([]Entry, error) {
+	if text == "" {
+		return nil, nil
 	}
-	count := 1 + strings.Count(rest, "\n\n")
+	count := 1 + strings.Count(text, "\n\n")
 	if count > MaxEntries {
-		return fmt.Errorf("more than %d entries", MaxEntries)
+		return nil, fmt.Errorf("%d entries, at most %d are allowed", count, MaxEntries)
 	}
-	p.Entries = make([]Entry, 0, count)
+	entries := make([]Entry, 0, count)
 	var scratch []byte
-	for rest != "" {
+	for text != "" {
 		var block string
-		block, rest = cutBlock(rest[1:])
-		var e Entry
-		var err error
-		if e, scratch, err = parseEntry(block, at+1, scratch); err != nil {
-			return err
+		block, text = cutBlock(text[1:])
+		at++
+		e, buf, err := parseEntry(block, at, scratch)
+		if err != nil {
+			return nil, err
 		}
 		if !e.HasBody() {
-			return fmt.Errorf("line %d: %s has no body", at+1, e.Path.Base())
+			return nil, fmt.Errorf("line %d: %s has no body", at, e.Path.Base())
 		}
-		at += 1 + strings.Count(block, "\n")
-		p.Entries = append(p.Entries, e)
+		scratch = buf
+		at += strings.Count(block, "\n")
+		entries = append(entries, e)
 	}
-	return nil
+	return entries, nil
 }
 
-func (p *Publication) parseHeader(l *lines) (err error) {
-	for _, field := range []struct {
-		read   func(prefix string, parse func(string) error) error
-		prefix string
-		parse  func(value string) error
-	}{
-		{l.one, publicationTitle, nothing},
-		{l.one, "namespace ", p.parseNamespace},
-		{l.one, "time ", func(v string) (err error) { p.Time, err = parseTime(v); return err }},
-		{l.one, "expires ", func(v string) (err error) { p.Expires, err = parseTime(v); return err }},
-		{l.sorted, "pin ", appendTo(&p.Pins, parsePin)},
-		{l.sorted, "root ", appendTo(&p.Roots, nix.ParseBaseName)},
-		{l.sorted, "uses ", appendTo(&p.Uses, parseDigest)},
-		{l.sorted, "extern ", p.externParser()},
-		{l.sorted, "hole ", appendTo(&p.Holes, nix.ParseBaseName)},
-	} {
-		if err := field.read(field.prefix, field.parse); err != nil {
-			return err
-		}
+func parsePin(v string) (p Pin, err error) {
+	name, keep, _ := strings.Cut(v, " ")
+	if err := checkPrintable(name, MaxPinName); err != nil {
+		return Pin{}, fmt.Errorf("pin: %w", err)
 	}
-	p.Unknown, err = l.unknown(publicationKeywords(), " ", MaxUnknown)
-	return err
-}
-
-func (p *Publication) parseNamespace(v string) (err error) {
-	p.Namespace, err = parsePublisher(v)
-	return err
+	p.Name = strings.Clone(name)
+	if last, ok := strings.CutPrefix(keep, "last="); ok {
+		n, err := parseNumber(last, MaxPinLast)
+		p.Last = int(n)
+		return p, err
+	}
+	if span, ok := strings.CutPrefix(keep, "for="); ok {
+		p.For, err = parseDuration(span, MaxPinFor)
+		return p, err
+	}
+	return Pin{}, fmt.Errorf("pin: %s is neither last=N nor for=DURATION", quote(keep))
 }
 
 // externParser returns a parser for extern lines. They are sorted, so that those
-// of one key come together, and the key is parsed once.
-func (p *Publication) externParser() func(v string) error {
+// of one key come together, and each key is parsed once.
+func externParser() func(v string) (Extern, error) {
 	var last string
 	var key nix.PublicKey
-	return func(v string) error {
-		if len(p.Externs) == MaxExterns {
-			return fmt.Errorf("more than %d extern lines", MaxExterns)
-		}
+	return func(v string) (x Extern, err error) {
 		name, base, _ := strings.Cut(v, " ")
 		if name != last {
-			var err error
 			if key, err = nix.ParsePublicKey(strings.Clone(name)); err != nil {
-				return err
+				return Extern{}, err
 			}
 			last = name
 		}
-		path, err := nix.ParseBaseName(base)
-		p.Externs = append(p.Externs, Extern{Key: key, Path: path})
-		return err
-	}
-}
-
-// appendTo returns a parser that appends what parse returns to out.
-func appendTo[T any](out *[]T, parse func(string) (T, error)) func(v string) error {
-	return func(v string) error {
-		x, err := parse(v)
-		*out = append(*out, x)
-		return err
+		x.Key = key
+		x.Path, err = nix.ParseBaseName(base)
+		return x, err
 	}
 }

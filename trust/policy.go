@@ -59,7 +59,10 @@ func NewPolicy(d Document, lists []*namespace.KeepList) (*Policy, error) {
 	for _, w := range d.value.Writers {
 		p.addMember(&member{key: w.Key, until: w.Until})
 	}
-	return p, p.addClosed(d.value.Closed, lists)
+	if err := p.addClosed(d.value.Closed, lists); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // NewUpstreamPolicy returns the policy of an upstream namespace: what its key

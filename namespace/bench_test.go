@@ -1,0 +1,54 @@
+package namespace_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/flurry-nix/flurry/namespace"
+)
+
+// fullPublication returns a publication of n entries of ordinary size, about
+// 1 KB each.
+func fullPublication(t testing.TB, n int) *namespace.Publication {
+	k := secret(t, "ci")
+	p := &namespace.Publication{
+		Namespace: address(t, "acme-1"),
+		Time:      at(t, "2026-09-01T12:00:00Z"),
+		Expires:   at(t, "2026-09-01T12:00:00Z").Add(90 * 24 * time.Hour),
+		Entries:   make([]namespace.Entry, 0, n),
+	}
+	refs := []string{"glibc-2.40", "gcc-14-lib", "openssl-3.4.1", "zlib-1.3.1"}
+	for i := range n {
+		p.Entries = append(p.Entries, entry(t, k, fmt.Sprintf("package-number-%d", i), refs...))
+	}
+	for i := range p.Entries {
+		p.Entries[i].Sort()
+	}
+	return p
+}
+
+func BenchmarkParsePublication(b *testing.B) {
+	for _, n := range []int{512, namespace.MaxEntries} {
+		text := fullPublication(b, n).Append(nil)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := namespace.ParsePublication(text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkParseNote(b *testing.B) {
+	raw := namespace.SignNote(fullPublication(b, namespace.MaxEntries).Append(nil), secret(b, "ci")).Append(nil)
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := namespace.ParseNote(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
