@@ -1,0 +1,93 @@
+// Package control is the daemon's local API: HTTP/1.1 and JSON over a unix socket, and the client that the command line
+// uses.
+//
+// It owns the routes, who may ask what, and how errors travel. The answers are report's values, the same as --json
+// prints. It does nothing by itself: every question goes to the Daemon, and the client is a Daemon too, so that what
+// works over the socket works in the process.
+//
+// Who asks is told by the kernel (SO_PEERCRED), not by the request: anybody may look, publishers may publish, admins may
+// change what this machine's Nix trusts.
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/flurry-nix/flurry/report"
+)
+
+// Daemon is what can be asked of a running flurry. Errors that a person can act on are *report.Problem.
+type Daemon interface {
+	Status(ctx context.Context, r StatusRequest) (report.Status, error)
+	Why(ctx context.Context, r WhyRequest) (report.Why, error)
+	Show(ctx context.Context, r ShowRequest) (report.Show, error)
+	Use(ctx context.Context, r UseRequest) (report.Use, error)
+	Leave(ctx context.Context, r LeaveRequest) (report.Leave, error)
+	New(ctx context.Context, r NewRequest) (report.New, error)
+	// Publish calls progress, from one goroutine at a time, while it works.
+	Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error)
+	Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error)
+	Health(ctx context.Context) (report.Health, error)
+}
+
+// StatusRequest asks how the node is.
+type StatusRequest struct {
+	Peers bool `json:"peers,omitempty"` // with a line for each peer
+}
+
+// WhyRequest asks why a path can be had, or cannot.
+type WhyRequest struct {
+	Path string `json:"path"` // a store path, or the 32 characters of its hash
+}
+
+// ShowRequest asks what is known of a namespace.
+type ShowRequest struct {
+	Namespace    string `json:"namespace"` // an alias or a key
+	Glob         string `json:"glob,omitempty"`
+	Publications bool   `json:"publications,omitempty"`
+	Writers      bool   `json:"writers,omitempty"`
+	Document     bool   `json:"document,omitempty"`
+}
+
+// UseRequest makes this machine's Nix accept a namespace.
+type UseRequest struct {
+	Namespace string        `json:"namespace"` // a key, perhaps with hints, or an alias known here
+	Alias     string        `json:"alias,omitempty"`
+	Peers     []string      `json:"peers,omitempty"`
+	Wait      time.Duration `json:"wait,omitempty"` // how long to look for somebody who holds it; 0: a few seconds
+}
+
+// LeaveRequest ends using a namespace.
+type LeaveRequest struct {
+	Namespace string `json:"namespace"`
+	Purge     bool   `json:"purge,omitempty"` // forget what is known of it, too
+}
+
+// NewRequest makes a namespace here.
+type NewRequest struct {
+	Name  string        `json:"name,omitempty"`
+	Key   string        `json:"key,omitempty"` // a secret key to adopt, instead of a name
+	About string        `json:"about,omitempty"`
+	Keep  time.Duration `json:"keep,omitempty"`
+	Share string        `json:"share,omitempty"`
+}
+
+// PublishRequest publishes the closure of paths.
+type PublishRequest struct {
+	Namespace string        `json:"namespace"`
+	Paths     []string      `json:"paths"`         // store paths
+	Key       string        `json:"key,omitempty"` // the secret key to sign with, instead of one that the daemon has
+	Full      bool          `json:"full,omitempty"`
+	DryRun    bool          `json:"dry_run,omitempty"`
+	Exclude   []string      `json:"exclude,omitempty"`
+	LeaveOut  []string      `json:"leave_out,omitempty"`
+	MaxSize   uint64        `json:"max_size,omitempty"`
+	Keep      time.Duration `json:"keep,omitempty"`
+	Pin       string        `json:"pin,omitempty"`
+	KeepLast  int           `json:"keep_last,omitempty"`
+}
+
+// CheckRequest reads everything in the store and compares it with its name.
+type CheckRequest struct {
+	Repair bool `json:"repair,omitempty"` // fetch what is damaged from peers
+}
