@@ -22,7 +22,7 @@ func ParseDocument(text []byte) (*Document, error) {
 	if len(text) > MaxDocument {
 		return nil, fmt.Errorf("document: %d bytes, at most %d are allowed", len(text), MaxDocument)
 	}
-	l := &lines{rest: string(text), at: 1}
+	l := newLines(string(text), 1)
 	d := parseDocument(l)
 	err := l.err
 	if err == nil {

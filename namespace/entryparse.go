@@ -31,7 +31,7 @@ func ParseEntry(text []byte) (Entry, error) {
 // parseEntry reads an entry whose first line has the number at. It prints what
 // it parsed into scratch, which it returns to be used again.
 func parseEntry(text string, at int, scratch []byte) (Entry, []byte, error) {
-	l := &lines{rest: text, at: at}
+	l := newLines(text, at)
 	e := Entry{
 		Path:       one(l, "StorePath: ", nix.ParseStorePath),
 		NarHash:    one(l, "NarHash: ", nix.ParseNarHash),

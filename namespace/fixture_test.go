@@ -61,12 +61,12 @@ func entry(t testing.TB, k nix.SecretKey, name string, refs ...string) namespace
 		References: []nix.StorePath{path(t, name)},
 		Deriver:    path(t, name+".drv").Base(),
 		Body:       content.BodyID(sha256.Sum256([]byte("body of " + name))),
-		Slots:      []nix.PathHash{path(t, name).Hash()},
 	}
 	for _, ref := range refs {
 		e.References = append(e.References, path(t, ref))
 		e.Slots = append(e.Slots, path(t, ref).Hash())
 	}
+	e.Slots = append(e.Slots, e.Path.Hash())
 	e.Sigs = []nix.Signature{k.Sign(e.Fingerprint())}
 	return e
 }

@@ -20,13 +20,12 @@ func ParseKeepList(raw []byte) (*KeepList, error) {
 	if len(raw) > MaxKeepList {
 		return nil, fmt.Errorf("kept list: %d bytes, at most %d are allowed", len(raw), MaxKeepList)
 	}
-	l := &lines{rest: string(raw), at: 1}
+	l := newLines(string(raw), 1)
 	l.title(keepListTitle)
 	k := &KeepList{
 		Namespace:    one(l, "namespace ", parsePublisher),
 		Publications: sorted(l, "", noLimit, parseDigest),
 	}
-	l.end()
 	if l.err != nil {
 		return nil, fmt.Errorf("kept list: %w", l.err)
 	}

@@ -9,12 +9,21 @@ import (
 // mustKnow begins an unknown line that may not be ignored.
 const mustKnow = "!"
 
-// lines reads a block of text line by line. Every line ends with a newline. The
-// first error stays in err, and nothing is read after it.
+// lines reads a block of text line by line. The first error stays in err, and
+// nothing is read after it.
 type lines struct {
 	rest string
 	at   int // number of the line that comes next, counted from 1
 	err  error
+}
+
+// newLines reads a block whose first line has the number at.
+func newLines(text string, at int) *lines {
+	l := &lines{rest: text, at: at}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		l.fail(at+strings.Count(text, "\n"), fmt.Errorf("no newline at the end"))
+	}
+	return l
 }
 
 // peek returns the next line; more is false at the end and after an error.
@@ -106,22 +115,9 @@ func sorted[T any](l *lines, prefix string, limit int, parse func(value string) 
 // unknown reads what is left of the block, at most limit lines, none of which
 // may have one of the known keywords. A keyword ends at the first separator.
 func (l *lines) unknown(known []string, separator string, limit int) []string {
-	kept := many(l, "", limit, func(line string) (string, error) {
+	return many(l, "", limit, func(line string) (string, error) {
 		return strings.Clone(line), checkUnknown(line, known, separator)
 	})
-	l.end()
-	return kept
-}
-
-// end makes it an error if anything is left.
-func (l *lines) end() {
-	line, more := l.peek()
-	switch {
-	case more:
-		l.fail(l.at, fmt.Errorf("%s is too much", quote(line)))
-	case l.rest != "":
-		l.fail(l.at, fmt.Errorf("no newline at the end"))
-	}
 }
 
 func checkUnknown(line string, known []string, separator string) error {

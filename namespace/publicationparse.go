@@ -37,7 +37,7 @@ func ParsePublication(text []byte) (*Publication, error) {
 
 func parsePublication(text string) (*Publication, error) {
 	header, rest := cutBlock(text)
-	l := &lines{rest: header, at: 1}
+	l := newLines(header, 1)
 	p := parsePublicationHeader(l)
 	if l.err != nil {
 		return nil, l.err
