@@ -1,0 +1,122 @@
+package durable_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/flurry-nix/flurry/internal/durable"
+	"github.com/flurry-nix/flurry/internal/durable/durabletest"
+)
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := durable.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := durable.TryLock(path); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a second lock: %v, %v", l, err)
+	}
+	if err := first.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := durable.TryLock(path)
+	if err != nil {
+		t.Fatalf("after Unlock: %v", err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := durable.TryLock(filepath.Join(path, "below")); err == nil || errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a lock that cannot be: %v", err)
+	}
+}
+
+func TestSpaceAt(t *testing.T) {
+	s, err := durable.SpaceAt(t.TempDir())
+	if err != nil || s.Free < 0 || s.Total < s.Free || s.Total == 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := durable.SpaceAt(filepath.Join(t.TempDir(), "missing")); err == nil {
+		t.Error("space of what is not there")
+	}
+}
+
+func TestIsFull(t *testing.T) {
+	for err, want := range map[error]bool{
+		syscall.ENOSPC: true, syscall.EDQUOT: true, syscall.EIO: false,
+		&os.PathError{Op: "write", Err: syscall.ENOSPC}: true,
+		fmt.Errorf("x: %w", syscall.ENOSPC):             true,
+	} {
+		if durable.IsFull(err) != want {
+			t.Errorf("IsFull(%v) = %v", err, !want)
+		}
+	}
+}
+
+func TestBallast(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ballast")
+	const size = 3<<20 + 17
+	b := durable.NewBallast(durable.OS{}, path, size)
+	if b.Held() {
+		t.Error("held before Hold")
+	}
+	for range 2 {
+		if err := b.Hold(); err != nil || !b.Held() {
+			t.Fatalf("Hold: %v", err)
+		}
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil || st.Size != size || st.Blocks*512 < size {
+		t.Errorf("%d bytes in %d blocks, %v: the room is not really taken", st.Size, st.Blocks, err)
+	}
+	if !durable.NewBallast(durable.OS{}, path, size).Held() {
+		t.Error("what an earlier process left is not counted")
+	}
+	if durable.NewBallast(durable.OS{}, path, size+1).Held() {
+		t.Error("a file of another size is taken for the ballast")
+	}
+	for range 2 {
+		if err := b.Release(); err != nil || b.Held() {
+			t.Fatalf("Release: %v", err)
+		}
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+// A ballast that could not be filled must not stay half filled: it would take
+// the room and not give it back.
+func TestBallastFaults(t *testing.T) {
+	for _, effect := range []durabletest.Effect{durabletest.Undone, durabletest.Half, durabletest.Done} {
+		for n := 0; ; n++ {
+			path := filepath.Join(t.TempDir(), "ballast")
+			d := durabletest.New()
+			met := false
+			d.Fail(failNth(n, effect, &met))
+			b := durable.NewBallast(d, path, 2<<20)
+			err := b.Hold()
+			d.Fail(nil)
+			if !met {
+				if n < 4 {
+					t.Errorf("only %d operations", n)
+				}
+				break
+			}
+			if err == nil {
+				t.Errorf("operation %d, effect %d: no error", n, effect)
+			}
+			if _, err := os.Stat(path); b.Held() || err == nil {
+				t.Errorf("operation %d, effect %d: held %v, file %v", n, effect, b.Held(), err)
+			}
+			if err := b.Hold(); err != nil || !b.Held() {
+				t.Errorf("operation %d, effect %d: the next Hold: %v", n, effect, err)
+			}
+		}
+	}
+}
