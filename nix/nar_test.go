@@ -401,7 +401,7 @@ func FuzzNarChecker(f *testing.F) {
 func TestCheckerAgreesOnMutations(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	accepted := 0
-	for range 20_000 {
+	for range 5_000 {
 		var b bytes.Buffer
 		if err := randomTree(rng, 3).WriteNar(&b); err != nil {
 			t.Fatal(err)
@@ -428,8 +428,8 @@ func TestCheckerAgreesOnMutations(t *testing.T) {
 			accepted++
 		}
 	}
-	if accepted < 5000 || accepted > 19_000 {
-		t.Errorf("%d of 20000 accepted: the test tests one side alone", accepted)
+	if accepted < 1_000 || accepted > 4_500 {
+		t.Errorf("%d of 5000 accepted: the test tests one side alone", accepted)
 	}
 }
 
