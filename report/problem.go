@@ -1,5 +1,11 @@
 package report
 
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
 // Exit codes of the command line.
 const (
 	ExitOK          = 0
@@ -22,3 +28,37 @@ type Problem struct {
 
 // Error returns the message alone.
 func (p *Problem) Error() string { return p.Message }
+
+// Print writes the problem for people: what is wrong, what was found, what to try.
+func (p *Problem) Print(w io.Writer) {
+	fmt.Fprintf(w, "flurry: %s\n", p.Message)
+	p.rest(w)
+}
+
+// PrintWarning writes a problem that stopped nothing: as Print does, without the program's name.
+func (p *Problem) PrintWarning(w io.Writer) {
+	fmt.Fprintln(w, p.Message)
+	p.rest(w)
+}
+
+func (p *Problem) rest(w io.Writer) {
+	for _, line := range p.Found {
+		fmt.Fprintf(w, "  %s\n", line)
+	}
+	for i, line := range p.Try {
+		if i == 0 {
+			fmt.Fprintf(w, "  try: %s\n", line)
+		} else {
+			fmt.Fprintf(w, "       %s\n", line)
+		}
+	}
+}
+
+// JSON is the form in which --json prints an error.
+func (p *Problem) JSON() []byte {
+	text, err := json.Marshal(map[string]*Problem{"error": p})
+	if err != nil {
+		return []byte(`{"error":{"id":"failed","exit":1}}`)
+	}
+	return text
+}

@@ -1,0 +1,61 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/flurry-nix/flurry/dht"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// announce tells the DHT that this node holds paths of a, if the namespace is given to all here. Only what is on disk
+// is announced.
+func (n *Node) announce(ctx context.Context, a namespace.Address, held ...trust.Verified) error {
+	sp, known := n.spaces.get(a)
+	if !known || n.router() == nil || n.shareOf(sp) != ShareAll {
+		return nil
+	}
+	keys := make([]dht.Key, 0, 1+len(held))
+	keys = append(keys, dht.NamespaceKey(a))
+	for _, v := range held {
+		if v.IsZero() || v.Address() != a {
+			return errors.New("node: announcing what was not verified")
+		}
+		keys = append(keys, dht.PathKey(a, v.Path().Hash()))
+	}
+	return n.router().Provide(ctx, keys...)
+}
+
+// announceAll announces, after a start, the namespaces that this node gives to all and what it holds of them.
+func (n *Node) announceAll(ctx context.Context) {
+	for _, sp := range n.spaces.all() {
+		if n.shareOf(sp) != ShareAll || !sp.Address.CanPublish() {
+			continue
+		}
+		var held []trust.Verified
+		for v, err := range n.Catalog.Entries(ctx, sp.Address, "") {
+			if err != nil {
+				n.Log.Warn("announcing stopped", "namespace", sp.Alias, "err", err)
+				break
+			}
+			if sp.Publish || n.provenHere(ctx, v) {
+				held = append(held, v)
+			}
+			if len(held) == announceBatch {
+				n.announceSome(ctx, sp, held)
+				held = held[:0]
+			}
+		}
+		n.announceSome(ctx, sp, held)
+	}
+}
+
+func (n *Node) announceSome(ctx context.Context, sp Space, held []trust.Verified) {
+	if len(held) == 0 && !sp.Publish {
+		return
+	}
+	if err := n.announce(ctx, sp.Address, held...); err != nil && ctx.Err() == nil {
+		n.Log.Warn("announcing failed", "namespace", sp.Alias, "err", err)
+	}
+}

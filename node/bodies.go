@@ -1,0 +1,232 @@
+package node
+
+import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// parsedBody is a body with what is derived from it. It is shared and never changed.
+type parsedBody struct {
+	id    content.BodyID
+	body  *content.Body
+	index *content.Index
+}
+
+func (b *parsedBody) cost() int { return 48*len(b.body.Chunks) + 16*len(b.body.Rewrites) + 256 }
+
+// bodies keeps the parsed bodies that were used last, within bodyCacheBytes, and which of them are whole on disk.
+type bodies struct {
+	mu    sync.Mutex
+	cost  int
+	order *list.List // of *parsedBody, last used first
+	byID  map[content.BodyID]*list.Element
+	whole map[content.BodyID]bool // every chunk was in the store when last looked at; bounded by wholeMax
+}
+
+// wholeMax bounds the memory of whole bodies: 40 bytes each.
+const wholeMax = 100_000
+
+func newBodies() *bodies {
+	return &bodies{order: list.New(), byID: make(map[content.BodyID]*list.Element), whole: make(map[content.BodyID]bool)}
+}
+
+func (c *bodies) get(id content.BodyID) *parsedBody {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byID[id]
+	if !ok {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*parsedBody)
+}
+
+func (c *bodies) put(b *parsedBody) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.byID[b.id]; ok {
+		return
+	}
+	c.byID[b.id] = c.order.PushFront(b)
+	c.cost += b.cost()
+	for c.cost > bodyCacheBytes && c.order.Len() > 1 {
+		last := c.order.Remove(c.order.Back()).(*parsedBody)
+		delete(c.byID, last.id)
+		c.cost -= last.cost()
+	}
+}
+
+func (c *bodies) isWhole(id content.BodyID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.whole[id]
+}
+
+func (c *bodies) setWhole(id content.BodyID, whole bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !whole {
+		delete(c.whole, id)
+		return
+	}
+	if len(c.whole) >= wholeMax {
+		clear(c.whole)
+	}
+	c.whole[id] = true
+}
+
+// parse makes a parsedBody of raw, which must be the bytes of id.
+func parse(id content.BodyID, raw []byte) (*parsedBody, error) {
+	body, err := content.ParseBody(raw)
+	if err != nil {
+		return nil, fmt.Errorf("body %s: %w", id, err)
+	}
+	return &parsedBody{id: id, body: body, index: body.Index()}, nil
+}
+
+// localBody returns the body if it is in the store.
+func (n *Node) localBody(ctx context.Context, id content.BodyID) (*parsedBody, error) {
+	if b := n.bodies.get(id); b != nil {
+		return b, nil
+	}
+	raw, err := store.Get(ctx, n.Store, n.Codec, store.BodyKey(id))
+	if err != nil {
+		return nil, err
+	}
+	b, err := parse(id, raw)
+	if err != nil {
+		return nil, err
+	}
+	n.bodies.put(b)
+	return b, nil
+}
+
+// body returns the body of v, from the store or else from peers, checked against the entry.
+func (n *Node) body(ctx context.Context, v trust.Verified) (*parsedBody, error) {
+	e := v.Entry()
+	b, err := n.localBody(ctx, e.Body)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		b, err = n.fetchBody(ctx, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	allowed := func(h nix.PathHash) bool { return refersTo(v, h) }
+	if err := b.body.Check(e.NarSize, e.Slots, allowed); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrWrongNar, v.Path().Base(), err)
+	}
+	return b, nil
+}
+
+func refersTo(v trust.Verified, h nix.PathHash) bool {
+	if v.Path().Hash() == h {
+		return true
+	}
+	for _, r := range v.Entry().References {
+		if r.Hash() == h {
+			return true
+		}
+	}
+	return false
+}
+
+// fetchBody asks the peers that serve v's namespace, one after the other, best first.
+func (n *Node) fetchBody(ctx context.Context, v trust.Verified) (*parsedBody, error) {
+	id := v.Entry().Body
+	for attempt := 0; ; attempt++ {
+		for _, r := range n.peers.serving(v.Address(), &id) {
+			b, err := n.bodyFrom(ctx, r, v)
+			if err == nil {
+				return b, nil
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			n.fault(r, id, err)
+		}
+		if attempt > 0 {
+			return nil, fmt.Errorf("%w: body of %s", ErrNoProvider, v.Path().Base())
+		}
+		n.seek(ctx, v.Address(), v.Path().Hash())
+	}
+}
+
+// bodyFrom fetches the body from r and keeps it if the store has room.
+func (n *Node) bodyFrom(ctx context.Context, r *remote, v trust.Verified) (*parsedBody, error) {
+	id := v.Entry().Body
+	ctx, cancel := context.WithTimeout(ctx, fetchTextTimeout)
+	defer cancel()
+	raw, err := r.conn.Text(ctx, v.Address(), transfer.Body, id)
+	if err != nil {
+		return nil, err
+	}
+	if content.BodyID(sha256.Sum256(raw)) != id {
+		return nil, lied(fmt.Errorf("body %s: other bytes came", id))
+	}
+	b, err := parse(id, raw)
+	if err != nil {
+		return nil, err // the namespace's signer named it: not the peer's lie
+	}
+	if err := n.keepBody(ctx, id, raw); err != nil && !errors.Is(err, store.ErrFull) {
+		return nil, err
+	}
+	n.bodies.put(b)
+	return b, nil
+}
+
+func (n *Node) keepBody(ctx context.Context, id content.BodyID, raw []byte) error {
+	batch, err := n.Store.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer batch.Close()
+	if err := store.Receive(ctx, batch, n.Codec, store.BodyKey(id), raw); err != nil {
+		return err
+	}
+	return batch.Commit(ctx)
+}
+
+// fault draws the conclusion from an error of r about body id.
+func (n *Node) fault(r *remote, id content.BodyID, err error) {
+	switch {
+	case isLie(err):
+		n.ban(r, err.Error())
+	default:
+		n.peers.setAbsent(r, id)
+	}
+}
+
+// whole reports whether body and chunks of v are all in the store.
+func (n *Node) whole(ctx context.Context, v trust.Verified) bool {
+	id := v.Entry().Body
+	if n.bodies.isWhole(id) {
+		return true
+	}
+	b, err := n.localBody(ctx, id)
+	if err != nil {
+		return false
+	}
+	for _, c := range b.body.Chunks {
+		if has, err := n.Store.Has(ctx, store.ChunkKey(c.ID)); err != nil || !has {
+			return false
+		}
+	}
+	n.bodies.setWhole(id, true)
+	return true
+}
+
+// provenHere reports whether the NAR of v was once assembled here with the right NarHash and is whole on disk.
+func (n *Node) provenHere(ctx context.Context, v trust.Verified) bool {
+	proven, err := n.Catalog.Proven(ctx, v)
+	return err == nil && proven && n.whole(ctx, v)
+}

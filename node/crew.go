@@ -1,0 +1,229 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/transfer"
+)
+
+// crew are the goroutines that fetch for one download: claimsEach for each of at most providersAtOnce peers.
+type crew struct {
+	download *download
+	batch    store.Batch
+	workers  sync.WaitGroup
+
+	mu sync.Mutex
+	at map[*remote]int // workers of each peer; those of a peer that failed stay away
+}
+
+func (c *crew) wait() { c.workers.Wait() }
+
+func (c *crew) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := 0
+	for _, n := range c.at {
+		all += n
+	}
+	return all
+}
+
+// hire puts workers on the best peers that have none.
+func (c *crew) hire(ctx context.Context) {
+	d := c.download
+	for _, r := range d.node.peers.serving(d.key.address, &d.key.body) {
+		c.mu.Lock()
+		_, known := c.at[r]
+		room := len(c.at) < providersAtOnce
+		if !known && room {
+			c.at[r] = claimsEach
+		}
+		c.mu.Unlock()
+		if known || !room {
+			continue
+		}
+		for range claimsEach {
+			c.workers.Go(func() { c.work(ctx, r) })
+		}
+	}
+}
+
+func (c *crew) leave(r *remote) {
+	c.mu.Lock()
+	if c.at[r]--; c.at[r] <= 0 {
+		delete(c.at, r)
+	}
+	c.mu.Unlock()
+	c.download.mu.Lock()
+	c.download.tell()
+	c.download.mu.Unlock()
+}
+
+// work claims and fetches from r until nothing is missing or r fails.
+func (c *crew) work(ctx context.Context, r *remote) {
+	defer c.leave(r)
+	d := c.download
+	for ctx.Err() == nil {
+		d.mu.Lock()
+		missing, wake := d.missing, d.wake
+		d.mu.Unlock()
+		if missing == 0 {
+			return
+		}
+		mine := d.claim(d.node.peers.share(r))
+		if len(mine) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-r.gone:
+				return
+			case <-wake:
+			}
+			continue
+		}
+		err := c.fetch(ctx, r, mine)
+		d.release(mine)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.node.Log.Debug("fetching failed", "peer", r.conn.Peer().Short(), "path", d.v.Path().Base(), "err", err)
+				d.node.fault(r, d.key.body, err)
+			}
+			return
+		}
+	}
+}
+
+// share is how many raw bytes one claim of r is for: half a second's worth by its measured speed.
+func (p *peers) share(r *remote) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.rate == 0 {
+		return claimBytes / 4
+	}
+	return min(max(int(r.rate/2), content.MaxChunk), claimBytes)
+}
+
+// errStalled says that a peer delivered nothing for stallTime.
+var errStalled = errors.New("stalled")
+
+// fetch asks r for the chunks mine and takes in what comes.
+func (c *crew) fetch(ctx context.Context, r *remote, mine []int) error {
+	d := c.download
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(stallTime, func() { cancel(errStalled) })
+	defer watchdog.Stop()
+	start, raw := time.Now(), 0
+	err := r.conn.Chunks(ctx, d.key.address, d.key.body, ranges(mine), func(run transfer.Run) error {
+		n, err := c.take(ctx, run)
+		watchdog.Reset(stallTime)
+		raw += n
+		return err
+	})
+	d.node.stats.fetched.Add(uint64(raw))
+	d.node.peers.measured(r, raw, time.Since(start))
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+		return cause
+	}
+	return err
+}
+
+// ranges joins neighbouring indexes.
+func ranges(indexes []int) []transfer.Range {
+	var out []transfer.Range
+	for _, i := range indexes {
+		if last := len(out) - 1; last >= 0 && out[last].First+out[last].Count == uint32(i) {
+			out[last].Count++
+			continue
+		}
+		out = append(out, transfer.Range{First: uint32(i), Count: 1})
+	}
+	return out
+}
+
+// take checks every chunk of run against its id and puts it into the store; it returns the raw bytes taken.
+func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
+	chunks := c.download.body.body.Chunks
+	if uint64(run.First)+uint64(run.Count) > uint64(len(chunks)) {
+		return 0, lied(fmt.Errorf("run %d+%d is outside of a body of %d chunks", run.First, run.Count, len(chunks)))
+	}
+	frames, err := c.split(run, chunks[run.First:run.First+run.Count])
+	if err != nil {
+		return 0, lied(err)
+	}
+	raw := 0
+	for k, f := range frames {
+		i := int(run.First) + k
+		data, err := store.ReceiveFrame(ctx, c.batch, c.download.node.Codec, store.ChunkKey(chunks[i].ID), f)
+		switch {
+		case err == nil:
+			c.download.arrived(i, len(data), nil)
+		case errors.Is(err, store.ErrFull):
+			if err := c.hold(ctx, i, data); err != nil {
+				return raw, err
+			}
+		case errors.Is(err, store.ErrCorrupt):
+			return raw, lied(fmt.Errorf("chunk %d of body %s: %w", i, c.download.key.body, err))
+		default:
+			return raw, err
+		}
+		raw += len(data)
+	}
+	return raw, nil
+}
+
+// hold keeps chunk i in memory for a reader, once there is room.
+func (c *crew) hold(ctx context.Context, i int, data []byte) error {
+	d := c.download
+	for {
+		d.mu.Lock()
+		full, wake := d.heldSize >= 2*heldBytes, d.wake
+		d.mu.Unlock()
+		if !full {
+			d.arrived(i, len(data), data)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wake:
+		}
+	}
+}
+
+// split gives one frame for each chunk of run: as the peer compressed it, if it sent a frame a chunk, else cut from the
+// decoded run.
+func (c *crew) split(run transfer.Run, chunks []content.Piece) ([]store.Frame, error) {
+	total := 0
+	for _, p := range chunks {
+		total += int(p.Length)
+	}
+	if run.RawLength != total {
+		return nil, fmt.Errorf("run %d+%d has %d raw bytes, its body says %d", run.First, run.Count, run.RawLength, total)
+	}
+	whole := store.Frame{Encoding: store.Encoding(run.Encoding), RawLength: total, Data: run.Data}
+	if whole.Encoding == store.Zstd {
+		if parts, err := transfer.SplitFrames(run.Data); err == nil && len(parts) == len(chunks) {
+			frames := make([]store.Frame, len(parts))
+			for k, part := range parts {
+				frames[k] = store.Frame{Encoding: store.Zstd, RawLength: int(chunks[k].Length), Data: part}
+			}
+			return frames, nil
+		}
+	}
+	raw, err := c.download.node.Codec.Decode(nil, whole)
+	if err != nil {
+		return nil, fmt.Errorf("run %d+%d: %w", run.First, run.Count, err)
+	}
+	frames := make([]store.Frame, len(chunks))
+	for k, p := range chunks {
+		frames[k] = store.Frame{Encoding: store.Raw, RawLength: int(p.Length), Data: raw[:p.Length]}
+		raw = raw[p.Length:]
+	}
+	return frames, nil
+}

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/dht"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/peer"
+)
+
+// discover looks for peers that serve the namespaces of this node until ctx ends: often while none is known, seldom
+// while some are.
+func (n *Node) discover(ctx context.Context) {
+	last := make(map[namespace.Address]time.Time)
+	wait := discoverEager
+	for ctx.Err() == nil {
+		var walks sync.WaitGroup
+		lonely := false
+		for _, sp := range n.spaces.all() {
+			serving := len(n.peers.serving(sp.Address, nil))
+			lonely = lonely || serving == 0
+			if serving > 0 && n.Now().Sub(last[sp.Address]) < discoverInterval {
+				continue
+			}
+			if !sp.Address.CanPublish() || n.shareOf(sp) == ShareLAN && sp.Publish {
+				continue // nothing of it is in the DHT
+			}
+			last[sp.Address] = n.Now()
+			walks.Go(func() { n.walk(ctx, dht.NamespaceKey(sp.Address)) })
+		}
+		walks.Wait()
+		if wait = min(wait*2, pollInterval); !lonely {
+			wait = pollInterval
+		}
+		changes := n.spaces.changes()
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-changes:
+			wait = discoverEager / 2
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// walk connects to the providers of k.
+func (n *Node) walk(ctx context.Context, k dht.Key) {
+	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
+	defer cancel()
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	found := 0
+	for info := range n.router().Providers(ctx, k) {
+		if found++; found > providersWanted {
+			return
+		}
+		dials.Go(func() { n.meet(ctx, info) })
+	}
+}
+
+// meet connects to a peer; what follows comes by the network's events.
+func (n *Node) meet(ctx context.Context, info peer.Info) {
+	if _, err := n.network().Connect(ctx, info); err != nil {
+		n.Log.Debug("peer not reached", "peer", info.ID.Short(), "err", err)
+	}
+}
+
+// seek looks in the DHT for who holds one listed path. It is the last resort: it asks strangers about a path that the
+// namespace's catalog names in public.
+func (n *Node) seek(ctx context.Context, a namespace.Address, h nix.PathHash) {
+	if n.router() == nil || n.network() == nil {
+		return
+	}
+	n.walk(ctx, dht.PathKey(a, h))
+}
+
+// Meet connects to a peer that somebody named or that was found nearby.
+func (n *Node) Meet(ctx context.Context, info peer.Info) error {
+	if n.network() == nil {
+		return ErrOffline
+	}
+	_, err := n.network().Connect(ctx, info)
+	return err
+}

@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// A download brings the chunks of one body into the store from several peers at once. All readers of the body share it;
+// it runs under the node's context, ends early when the last reader has left, and is durable when done is closed.
+//
+// Where the store takes nothing (disk reserve, quota) the chunks pass through memory, at most heldBytes of them.
+type download struct {
+	node *Node
+	key  downloadKey
+	v    trust.Verified
+	body *parsedBody
+	done chan struct{}
+	stop context.CancelFunc
+
+	mu       sync.Mutex
+	scanned  bool
+	state    []chunkState
+	missing  int // chunks that are neither here nor held
+	from     int // where claims begin: the lowest chunk that a reader waits for
+	held     map[int][]byte
+	heldSize int
+	fresh    int // raw bytes received since the last commit
+	progress time.Time
+	err      error         // set when the download gave up
+	wake     chan struct{} // closed and replaced on every change
+	readers  int
+}
+
+type downloadKey struct {
+	address namespace.Address
+	body    content.BodyID
+}
+
+// chunkState says where a chunk of a download is.
+type chunkState byte
+
+const (
+	chunkFree    chunkState = iota // to be fetched
+	chunkClaimed                   // asked of a peer
+	chunkHere                      // in the store
+	chunkHeld                      // in memory, waiting for a reader
+)
+
+// join returns the running download of body, or starts one. The caller must leave it.
+func (n *Node) join(v trust.Verified, body *parsedBody) (*download, error) {
+	key := downloadKey{v.Address(), body.id}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if d, ok := n.downloads[key]; ok && d.enter() {
+		return d, nil
+	}
+	d := &download{node: n, key: key, v: v, body: body, done: make(chan struct{}), state: make([]chunkState, len(body.body.Chunks)),
+		held: make(map[int][]byte), wake: make(chan struct{}), readers: 1, progress: n.Now()}
+	ctx, cancel, running := n.tasks.Context()
+	if !running {
+		return nil, ErrOffline
+	}
+	d.stop = cancel
+	if !n.tasks.Go(func(context.Context) { defer cancel(); d.run(ctx) }) {
+		cancel()
+		return nil, ErrOffline
+	}
+	n.downloads[key] = d
+	return d, nil
+}
+
+// downloading returns the running download of v, if there is one.
+func (n *Node) downloading(v trust.Verified) *download {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.downloads[downloadKey{v.Address(), v.Entry().Body}]
+}
+
+func (d *download) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil || d.readers == 0 {
+		return false
+	}
+	d.readers++
+	return true
+}
+
+// leave ends a reader's interest. The last one to leave ends the download.
+func (d *download) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.readers--; d.readers == 0 {
+		d.stop()
+	}
+}
+
+// tell is called with mu held.
+func (d *download) tell() {
+	close(d.wake)
+	d.wake = make(chan struct{})
+}
+
+// wait returns when chunk i is here: with its bytes if they are in memory alone, else nil, and it is in the store.
+func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
+	for {
+		d.mu.Lock()
+		if d.scanned {
+			switch d.state[i] {
+			case chunkHere:
+				d.mu.Unlock()
+				return nil, nil
+			case chunkHeld:
+				if data, ok := d.held[i]; ok {
+					delete(d.held, i)
+					d.heldSize -= len(data)
+					d.tell()
+					d.mu.Unlock()
+					return data, nil
+				}
+				d.state[i] = chunkFree // another reader took it: once more
+				d.missing++
+				d.tell()
+			}
+			if i < d.from || d.state[d.from] == chunkHere {
+				d.from = i
+			}
+		}
+		err, wake := d.err, d.wake
+		d.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-wake:
+		}
+	}
+}
+
+// run fetches what is missing until nothing is, nobody wants it any more, or nobody has it.
+func (d *download) run(ctx context.Context) {
+	defer d.end()
+	if err := d.scan(ctx); err != nil {
+		d.fail(err)
+		return
+	}
+	batch, err := d.node.Store.Begin(ctx)
+	if err != nil {
+		d.fail(err)
+		return
+	}
+	defer batch.Close()
+	if err := d.supervise(ctx, batch); err != nil {
+		d.fail(err)
+	}
+	// What was received is kept, also when the readers are gone: the next one goes on from there.
+	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTextTimeout)
+	defer cancel()
+	if err := batch.Commit(commit); err != nil {
+		d.node.Log.Error("keeping a download failed", "path", d.v.Path().Base(), "err", err)
+	}
+}
+
+func (d *download) end() {
+	d.fail(ErrNoProvider) // no effect on those whose chunks are here
+	d.node.mu.Lock()
+	if d.node.downloads[d.key] == d {
+		delete(d.node.downloads, d.key)
+	}
+	d.node.mu.Unlock()
+	close(d.done)
+}
+
+func (d *download) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.err = err
+	}
+	d.tell()
+}
+
+// scan finds out which chunks are in the store.
+func (d *download) scan(ctx context.Context) error {
+	state := make([]chunkState, len(d.state))
+	missing := 0
+	for i, c := range d.body.body.Chunks {
+		has, err := d.node.Store.Has(ctx, store.ChunkKey(c.ID))
+		if err != nil {
+			return err
+		}
+		if has {
+			state[i] = chunkHere
+		} else {
+			missing++
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state, d.missing, d.scanned = state, missing, true
+	d.tell()
+	return nil
+}
+
+// supervise keeps workers on the best providers, commits now and then, and gives up when nobody delivers.
+func (d *download) supervise(ctx context.Context, batch store.Batch) error {
+	ctx, cancel := context.WithCancel(ctx)
+	crew := &crew{download: d, batch: batch, at: make(map[*remote]int)}
+	defer crew.wait()
+	defer cancel()
+	sought := false
+	for {
+		changed := d.node.peers.changes()
+		d.mu.Lock()
+		missing, wake, fresh, idle := d.missing, d.wake, d.fresh, d.node.Now().Sub(d.progress)
+		if fresh >= commitEvery {
+			d.fresh = 0
+		}
+		readers := d.readers
+		d.mu.Unlock()
+		if missing == 0 && (readers == 0 || !d.holding()) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if fresh >= commitEvery {
+			if err := batch.Commit(ctx); err != nil {
+				return fmt.Errorf("keeping a download: %w", err)
+			}
+		}
+		if missing > 0 {
+			crew.hire(ctx)
+		}
+		switch {
+		case crew.size() > 0 || missing == 0:
+		case idle > searchTime:
+			return fmt.Errorf("%w: %s", ErrNoProvider, d.v.Path().Base())
+		case !sought:
+			sought = true
+			d.node.tasks.Go(func(ctx context.Context) { d.node.seek(ctx, d.key.address, d.v.Path().Hash()) })
+		}
+		look := time.NewTimer(searchTime / 10)
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-wake:
+		case <-look.C:
+		}
+		look.Stop()
+	}
+}
+
+// holding reports whether chunks wait in memory for readers.
+func (d *download) holding() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.held) > 0
+}
+
+// claim takes up to size raw bytes of free chunks from the first that a reader waits for.
+func (d *download) claim(size int) []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.heldSize >= heldBytes {
+		return nil
+	}
+	var mine []int
+	ranges, previous := 0, -2
+	for k := range d.state {
+		i := (d.from + k) % len(d.state)
+		if d.state[i] != chunkFree {
+			continue
+		}
+		if i != previous+1 {
+			ranges++
+		}
+		if size <= 0 || ranges > claimRanges {
+			break
+		}
+		previous = i
+		d.state[i] = chunkClaimed
+		size -= int(d.body.body.Chunks[i].Length)
+		mine = append(mine, i)
+	}
+	return mine
+}
+
+// release frees those of mine that did not come.
+func (d *download) release(mine []int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, i := range mine {
+		if d.state[i] == chunkClaimed {
+			d.state[i] = chunkFree
+		}
+	}
+	d.tell()
+}
+
+// arrived notes that chunk i, of n raw bytes, is in the store, or in data alone if that is not nil.
+func (d *download) arrived(i, n int, data []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state[i] == chunkHere || d.state[i] == chunkHeld {
+		return
+	}
+	d.missing--
+	d.progress = d.node.Now()
+	if data == nil {
+		d.state[i] = chunkHere
+		d.fresh += n
+	} else {
+		d.state[i] = chunkHeld
+		d.held[i] = data
+		d.heldSize += len(data)
+	}
+	d.tell()
+}

@@ -1,0 +1,321 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// followPeer keeps every namespace of this node in step with r until the peer is gone.
+func (n *Node) followPeer(ctx context.Context, r *remote) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	followed := make(map[namespace.Address]context.CancelFunc)
+	for {
+		changes := n.spaces.changes()
+		known := make(map[namespace.Address]bool)
+		for _, sp := range n.spaces.all() {
+			known[sp.Address] = true
+			if _, already := followed[sp.Address]; already || !sp.Address.CanPublish() {
+				continue
+			}
+			one, cancel := context.WithCancel(ctx)
+			followed[sp.Address] = cancel
+			all.Go(func() { n.follow(one, r, sp.Address) })
+		}
+		for a, cancel := range followed {
+			if !known[a] {
+				cancel()
+				delete(followed, a)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			for _, cancel := range followed {
+				cancel()
+			}
+			return
+		case <-changes:
+		}
+	}
+}
+
+// follow syncs one namespace with one peer, on connection and then whenever the peer has something new.
+func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
+	defer n.peers.setServes(r, a, false)
+	defer n.peers.endPoll(r, a)
+	var at position
+	for ctx.Err() == nil {
+		again, err := n.syncOnce(ctx, r, a, &at)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && again:
+			continue
+		case err == nil && n.peers.startPoll(r, a):
+			continue // the next request is a long poll: it is the wait
+		case isLie(err):
+			n.ban(r, err.Error())
+			return
+		case errors.Is(err, transfer.ErrAbsent), errors.Is(err, transfer.ErrRefused):
+			n.peers.setServes(r, a, false)
+		case err != nil:
+			n.Log.Debug("sync failed", "peer", r.conn.Peer().Short(), "namespace", a.Name(), "err", err)
+		}
+		at.idle = false
+		n.peers.endPoll(r, a)
+		pause(ctx, pollInterval)
+	}
+}
+
+// isLie reports whether err is proof that the peer broke the protocol or gave something nobody signed.
+func isLie(err error) bool {
+	var lie *transfer.MisbehaviourError
+	return errors.As(err, &lie)
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// position is how far this node has followed one peer in one namespace.
+type position struct {
+	epoch  [16]byte
+	cursor uint64
+	idle   bool // the last answer had nothing more to take: the next request may wait for news
+}
+
+// syncOnce asks r what is new in a and takes it in. again: there is more, or something to compare once more.
+func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at *position) (again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, syncRoundTimeout)
+	defer cancel()
+	req, err := n.syncRequest(ctx, a, at)
+	if err != nil {
+		return false, err
+	}
+	answer, err := r.conn.Sync(ctx, a, req)
+	if err != nil {
+		return false, err
+	}
+	n.peers.setServes(r, a, true)
+	if err := n.takeDocument(ctx, r, a, answer); err != nil {
+		return false, err
+	}
+	if answer.Equal {
+		at.idle, at.epoch, at.cursor = true, answer.Epoch, answer.Cursor
+		n.spaces.markSynced(a, n.Now())
+		return false, nil
+	}
+	at.idle = false
+	took, err := n.takePublications(ctx, r, a, answer.Added)
+	if err != nil {
+		return false, err
+	}
+	if !answer.Known && len(answer.Buckets) > 0 {
+		more, err := n.compareBuckets(ctx, r, a, answer.Buckets)
+		if err != nil {
+			return false, err
+		}
+		took += more
+	}
+	at.epoch, at.cursor = answer.Epoch, answer.Cursor
+	if answer.More || took > 0 {
+		return true, nil
+	}
+	// The peer lacks what this node has, or holds what this node may not take: there is nothing more to learn from it now.
+	at.idle = true
+	n.spaces.markSynced(a, n.Now())
+	return false, nil
+}
+
+func (n *Node) syncRequest(ctx context.Context, a namespace.Address, at *position) (transfer.SyncRequest, error) {
+	digest, err := n.Catalog.Digest(ctx, a)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return transfer.SyncRequest{}, err
+	}
+	req := transfer.SyncRequest{Count: digest.Count, Sum: digest.Sum, Epoch: at.epoch, Cursor: at.cursor, Wait: at.idle}
+	if p, ok := n.Catalog.Policy(a); ok {
+		if d, ok := p.Document(); ok {
+			req.Serial, req.Document = d.Value().Serial, d.ID()
+		}
+	}
+	return req, nil
+}
+
+// takeDocument adopts the document in answer, if there is one and it is newer.
+func (n *Node) takeDocument(ctx context.Context, r *remote, a namespace.Address, answer *transfer.SyncAnswer) error {
+	if len(answer.RawDocument) == 0 {
+		return nil
+	}
+	d, err := trust.VerifyDocument(a, answer.RawDocument)
+	if err != nil {
+		return lied(fmt.Errorf("document of %s: %w", a.Name(), err))
+	}
+	lists, err := n.keepLists(ctx, r, a, d, answer.Lists)
+	if err != nil {
+		return err
+	}
+	switch err := n.Catalog.Adopt(ctx, d, lists); {
+	case err == nil:
+		n.Log.Info("document adopted", "namespace", a.Name(), "serial", d.Value().Serial, "from", r.conn.Peer().Short())
+	case errors.Is(err, catalog.ErrRollback):
+		n.Log.Warn("older document ignored", "namespace", a.Name(), "serial", d.Value().Serial, "from", r.conn.Peer().Short())
+	default:
+		return err
+	}
+	return nil
+}
+
+// keepLists returns the kept lists that d names: from came, else fetched from r.
+func (n *Node) keepLists(ctx context.Context, r *remote, a namespace.Address, d trust.Document, came [][]byte) ([]*namespace.KeepList, error) {
+	byID := make(map[namespace.ID]*namespace.KeepList, len(came))
+	take := func(raw []byte) error {
+		l, err := namespace.ParseKeepList(raw)
+		if err != nil {
+			return lied(fmt.Errorf("kept list of %s: %w", a.Name(), err))
+		}
+		byID[l.ID()] = l
+		return nil
+	}
+	for _, raw := range came {
+		if err := take(raw); err != nil {
+			return nil, err
+		}
+	}
+	var lists []*namespace.KeepList
+	for _, c := range d.Value().Closed {
+		if c.None {
+			continue
+		}
+		if byID[c.Keep] == nil {
+			raw, err := r.conn.Text(ctx, a, transfer.KeepList, c.Keep)
+			if err != nil {
+				return nil, fmt.Errorf("kept list %s: %w", c.Keep.Short(), err)
+			}
+			if err := take(raw); err != nil {
+				return nil, err
+			}
+		}
+		if byID[c.Keep] == nil {
+			return nil, lied(fmt.Errorf("kept list %s: other bytes came", c.Keep.Short()))
+		}
+		lists = append(lists, byID[c.Keep])
+	}
+	return lists, nil
+}
+
+func lied(err error) error { return &transfer.MisbehaviourError{What: err.Error()} }
+
+// takePublications fetches those of ids that are not here, verifies and adds them; it returns how many were new.
+func (n *Node) takePublications(ctx context.Context, r *remote, a namespace.Address, ids []namespace.ID) (int, error) {
+	took := 0
+	for queue := ids; len(queue) > 0; queue = queue[1:] {
+		if took >= maxParkedFetch {
+			return took, nil
+		}
+		added, err := n.takePublication(ctx, r, a, queue[0])
+		if err != nil {
+			return took, err
+		}
+		if added.New {
+			took++
+			queue = append(queue, added.Missing...)
+		}
+	}
+	return took, nil
+}
+
+func (n *Node) takePublication(ctx context.Context, r *remote, a namespace.Address, id namespace.ID) (catalog.Added, error) {
+	if known, err := n.Catalog.Knows(ctx, a, id); err != nil || known {
+		return catalog.Added{}, err
+	}
+	policy, ok := n.Catalog.Policy(a)
+	if !ok {
+		return catalog.Added{}, nil // without a document nothing is accepted
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTextTimeout)
+	defer cancel()
+	raw, err := r.conn.Text(ctx, a, transfer.Publication, id)
+	if errors.Is(err, transfer.ErrAbsent) {
+		return catalog.Added{}, nil // withdrawn or expired there meanwhile
+	}
+	if err != nil {
+		return catalog.Added{}, err
+	}
+	if got, err := namespace.TextID(raw); err != nil || got != id {
+		return catalog.Added{}, lied(fmt.Errorf("publication %s: other bytes came", id.Short()))
+	}
+	pub, err := policy.VerifyPublication(raw)
+	if err != nil {
+		return catalog.Added{}, n.notTaken(a, id, err)
+	}
+	return n.Catalog.Add(ctx, pub)
+}
+
+// notTaken tells a lie (nobody's signature) from a difference of view (a writer that one of the two documents knows).
+func (n *Node) notTaken(a namespace.Address, id namespace.ID, err error) error {
+	var refusal *trust.Refusal
+	if errors.As(err, &refusal) && !forged(refusal.Why) {
+		n.Log.Debug("publication not taken", "namespace", a.Name(), "publication", id.Short(), "why", err)
+		return nil
+	}
+	return lied(fmt.Errorf("publication %s: %w", id.Short(), err))
+}
+
+// forged reports whether something refused for that reason can only come from somebody who made it up: it was never
+// right under any document.
+func forged(why trust.Reason) bool {
+	switch why {
+	case trust.Malformed, trust.TooLarge, trust.BadSignature, trust.NoSignature, trust.WrongNamespace:
+		return true
+	}
+	return false
+}
+
+// compareBuckets asks for the ids of the buckets that differ and takes what is new.
+func (n *Node) compareBuckets(ctx context.Context, r *remote, a namespace.Address, theirs []transfer.BucketDigest) (int, error) {
+	ours, err := n.Catalog.Buckets(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	var differ []byte
+	for i, b := range theirs {
+		if i < len(ours) && b.Count > 0 && (b.Count != ours[i].Count || b.Sum != ours[i].Sum) {
+			differ = append(differ, byte(i))
+		}
+	}
+	took := 0
+	for len(differ) > 0 {
+		answer, err := r.conn.Sync(ctx, a, transfer.SyncRequest{Buckets: differ[:min(bucketsAtOnce, len(differ))]})
+		if err != nil {
+			return took, err
+		}
+		before := len(differ)
+		for b, ids := range answer.BucketIDs { // perhaps fewer than asked: the rest is asked again
+			differ = slices.DeleteFunc(differ, func(d byte) bool { return d == b })
+			more, err := n.takePublications(ctx, r, a, ids)
+			took += more
+			if err != nil {
+				return took, err
+			}
+		}
+		if len(differ) == before {
+			return took, lied(errors.New("none of the buckets asked for came"))
+		}
+	}
+	return took, nil
+}

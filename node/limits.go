@@ -1,0 +1,84 @@
+package node
+
+import "time"
+
+// Bounds and defaults of the node, with their reasons.
+const (
+	// BudgetLAN is how long a question may wait for peers on the LAN: a round trip there is a few milliseconds, and a
+	// neighbour that takes longer is asleep.
+	BudgetLAN = 50 * time.Millisecond
+	// BudgetWAN is how long it may wait for anybody. Nix asks caches one after the other, so each millisecond here is paid
+	// for every path.
+	BudgetWAN = 300 * time.Millisecond
+	// GraceAfterStart: Nix remembers a miss for an hour, so the first questions after a start wait this long in all for
+	// the namespaces in use to be synced.
+	GraceAfterStart = 2 * time.Second
+
+	// banTime is how long a peer that lied is not spoken to. Long enough to make lying slow, short enough that a repaired
+	// node (a bad disk, a bad build) comes back by itself.
+	banTime = 5 * time.Minute
+
+	// longPolls is how many peers of one namespace are followed by long poll; others are asked every pollInterval.
+	longPolls = 4
+	// pollInterval is the time between two syncs without a long poll, and between attempts after an error.
+	pollInterval = time.Minute
+	// syncRoundTimeout ends one sync request: the long poll of 60 s and time to answer.
+	syncRoundTimeout = 75 * time.Second
+	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
+	fetchTextTimeout = 30 * time.Second
+
+	// discoverInterval is how often providers of a namespace are looked up in the DHT while some are known;
+	// discoverEager while none is.
+	discoverInterval = 10 * time.Minute
+	discoverEager    = 3 * time.Second
+	// discoverTimeout ends one walk.
+	discoverTimeout = 20 * time.Second
+	// providersWanted bounds the peers dialled for one walk: more providers than that do not make a download faster.
+	providersWanted = 8
+
+	// claimBytes is the raw size of one chunk request, claimsEach how many of them a provider has under way: enough to fill
+	// a fast line (2 × 4 MiB a round trip), little enough that a stalled peer holds up little.
+	claimBytes  = 4 << 20
+	claimsEach  = 2
+	claimRanges = 1024
+	// providersAtOnce bounds the peers one body is fetched from.
+	providersAtOnce = 6
+	// stallTime: a provider that delivers nothing for so long is overtaken.
+	stallTime = 3 * time.Second
+	// searchTime: so long a download looks for a provider before its readers are told that there is none.
+	searchTime = 10 * time.Second
+	// absentMemory is how long "I do not have it" is remembered of a peer.
+	absentMemory = 30 * time.Second
+	// heldBytes bounds the chunks that a download keeps in memory when the store takes nothing (disk reserve, quota).
+	heldBytes = 32 << 20
+	// commitEvery is the raw size after which a long download is made durable, so that a crash repeats little.
+	commitEvery = 128 << 20
+
+	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
+	withheld = 64 << 10
+	// wholeFirst: NARs up to this size are checked whole before the first byte leaves.
+	wholeFirst = 1 << 20
+
+	// bodyCacheBytes bounds the parsed bodies kept in memory (a body of a 100 MB NAR is about 60 kB).
+	bodyCacheBytes = 8 << 20
+
+	// lookupHashes is the most path hashes in one lookup.
+	lookupHashes = 512
+	// answerEntries is the most entries in an answer to one hash.
+	answerEntries = 8
+	// runRaw is the most raw bytes in one run of chunks.
+	runRaw = 2 << 20
+	// publicationEntries and publicationBytes leave room below the limits of the format (4,096 entries, 4 MiB).
+	publicationEntries = 4000
+	publicationBytes   = 3 << 20
+	// changesAtOnce is the most publication ids in one sync answer.
+	changesAtOnce = 4096
+	// bucketsAtOnce is how many buckets of publication ids are asked for at once.
+	bucketsAtOnce = 32
+	// longPoll is how long a sync that has nothing to say waits for something.
+	longPoll = 60 * time.Second
+	// announceBatch is how many paths are handed to the DHT at once after a start.
+	announceBatch = 1000
+	// maxParkedFetch bounds the publications fetched from one peer before their effect is looked at.
+	maxParkedFetch = 4096
+)

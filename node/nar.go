@@ -1,0 +1,202 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// Nar is a NAR that can be read here, from the store or, where the store lacks chunks, from peers while it is read.
+type Nar struct {
+	node     *Node
+	verified trust.Verified
+	body     *parsedBody
+	rewriter *content.Rewriter
+	proven   bool
+}
+
+// Nar opens the NAR that has hash want and belongs to the path with hash h in the view.
+func (n *Node) Nar(ctx context.Context, view string, want nix.NarHash, h nix.PathHash) (*Nar, error) {
+	candidates, err := n.candidates(ctx, n.spaces.inUse(view), h)
+	if err != nil {
+		return nil, err
+	}
+	err = ErrNotHere
+	for _, v := range candidates {
+		if v.Entry().NarHash != want {
+			continue
+		}
+		nar, openErr := n.open(ctx, v)
+		if openErr == nil {
+			return nar, nil
+		}
+		err = openErr
+	}
+	return nil, err
+}
+
+// open makes the NAR of v readable. The body is here when it returns; chunks may not be.
+func (n *Node) open(ctx context.Context, v trust.Verified) (*Nar, error) {
+	body, err := n.body(ctx, v)
+	if err != nil {
+		if errors.Is(err, ErrWrongNar) {
+			n.distrust(ctx, v, err)
+		}
+		return nil, err
+	}
+	rewriter, err := content.NewRewriter(body.body, v.Entry().Slots)
+	if err != nil {
+		err = fmt.Errorf("%w: %s: %w", ErrWrongNar, v.Path().Base(), err)
+		n.distrust(ctx, v, err)
+		return nil, err
+	}
+	proven, err := n.Catalog.Proven(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return &Nar{node: n, verified: v, body: body, rewriter: rewriter, proven: proven}, nil
+}
+
+// Size is the length of the NAR in bytes.
+func (f *Nar) Size() int64 { return int64(f.body.body.Size) }
+
+// Close gives back what the NAR holds.
+func (f *Nar) Close() error { return nil }
+
+// WriteRange writes n bytes from offset off to w. The first time that a NAR is assembled here its NarHash is unproven,
+// whoever signed it: then a small NAR is checked whole before its first byte is written, of a large one everything but
+// the last 64 KiB may be written before the check, and a part of one only after it. ErrWrongNar: it did not match, and
+// what was written must not look like a whole answer.
+func (f *Nar) WriteRange(ctx context.Context, w io.Writer, off, n int64) error {
+	if off < 0 || n < 0 || off+n > f.Size() {
+		return fmt.Errorf("range %d+%d is outside of the NAR's %d bytes", off, n, f.Size())
+	}
+	switch whole := off == 0 && n == f.Size(); {
+	case n == 0:
+		return nil
+	case f.proven:
+		return f.copy(ctx, w, off, n)
+	case whole && n <= wholeFirst:
+		var all bytes.Buffer
+		if err := f.prove(ctx, &all); err != nil {
+			return err
+		}
+		_, err := w.Write(all.Bytes())
+		return err
+	case whole:
+		held := &withholder{w: w}
+		if err := f.prove(ctx, held); err != nil {
+			return err
+		}
+		return held.release()
+	}
+	if err := f.prove(ctx, io.Discard); err != nil {
+		return err
+	}
+	return f.copy(ctx, w, off, n)
+}
+
+// prove assembles the whole NAR into w and compares its hash with the entry's.
+func (f *Nar) prove(ctx context.Context, w io.Writer) error {
+	sum := sha256.New()
+	if err := f.copy(ctx, &tee{sum, w}, 0, f.Size()); err != nil {
+		return err
+	}
+	if want := f.verified.Entry().NarHash; nix.NarHash(sum.Sum(nil)) != want {
+		err := fmt.Errorf("%w: %s: signed %s, assembled %s", ErrWrongNar, f.verified.Path().Base(), want, nix.NarHash(sum.Sum(nil)))
+		f.node.distrust(ctx, f.verified, err)
+		return err
+	}
+	f.proven = true
+	f.node.assembled(ctx, f.verified)
+	return nil
+}
+
+// tee hashes what it writes.
+type tee struct {
+	sum hash.Hash
+	w   io.Writer
+}
+
+func (t *tee) Write(p []byte) (int, error) {
+	t.sum.Write(p)
+	return t.w.Write(p)
+}
+
+// withholder passes on everything but the last withheld bytes, which wait for release.
+type withholder struct {
+	w    io.Writer
+	last []byte
+}
+
+func (h *withholder) Write(p []byte) (int, error) {
+	if len(p) >= withheld {
+		if err := h.release(); err != nil {
+			return 0, err
+		}
+		if _, err := h.w.Write(p[:len(p)-withheld]); err != nil {
+			return 0, err
+		}
+		h.last = append(h.last[:0], p[len(p)-withheld:]...)
+		return len(p), nil
+	}
+	h.last = append(h.last, p...)
+	if over := len(h.last) - withheld; over > 0 {
+		if _, err := h.w.Write(h.last[:over]); err != nil {
+			return 0, err
+		}
+		h.last = h.last[:copy(h.last, h.last[over:])]
+	}
+	return len(p), nil
+}
+
+func (h *withholder) release() error {
+	_, err := h.w.Write(h.last)
+	h.last = h.last[:0]
+	return err
+}
+
+// distrust notes that what v's signer named is not what it said it was.
+func (n *Node) distrust(ctx context.Context, v trust.Verified, why error) {
+	n.Log.Error("published content is wrong; it is not served", "namespace", v.Address().Name(), "path", v.Path().Base(), "signer", v.Signer().Name, "err", why)
+	if err := n.Catalog.Distrust(ctx, v, why.Error()); err != nil {
+		n.Log.Error("distrusting failed", "path", v.Path().Base(), "err", err)
+	}
+	n.revision.Add(1)
+}
+
+// assembled notes that v gave its NarHash here, and announces it where the namespace is given to all.
+func (n *Node) assembled(ctx context.Context, v trust.Verified) {
+	if err := n.Catalog.MarkProven(ctx, v); err != nil {
+		n.Log.Error("keeping a proof failed", "path", v.Path().Base(), "err", err)
+		return
+	}
+	n.tasks.Go(func(ctx context.Context) {
+		if !n.settle(ctx, v) {
+			return
+		}
+		if err := n.announce(ctx, v.Address(), v); err != nil && ctx.Err() == nil {
+			n.Log.Warn("announcing failed", "path", v.Path().Base(), "err", err)
+		}
+	})
+}
+
+// settle waits for the download of v to be durable, and reports whether all of it is on disk.
+func (n *Node) settle(ctx context.Context, v trust.Verified) bool {
+	if d := n.downloading(v); d != nil {
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return n.whole(ctx, v)
+}

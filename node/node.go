@@ -1,0 +1,153 @@
+// Package node holds flurry's verbs: publish, substitute, follow, discover, announce and serve.
+//
+// A Node joins what the packages below it keep apart: the catalog knows what may be served, the store holds bytes,
+// transfer asks peers, dht finds them, trust judges. The node decides whom to ask, in which order, for how long, and
+// what to do with who lied.
+//
+// It opens no file, no socket and no libp2p host, reads no environment and no clock but the one it is given, and
+// decides no question of trust: a narinfo leaves it only as a trust.Verified.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/dht"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/transfer"
+)
+
+// Source is this machine's Nix store as publish asks for it. *daemon.Store satisfies it.
+type Source interface {
+	// Closure returns roots and everything they refer to, dependencies first.
+	Closure(ctx context.Context, roots []nix.StorePath) ([]daemon.PathInfo, error)
+	// AddTempRoot keeps Nix from collecting p while this process lives.
+	AddTempRoot(ctx context.Context, p nix.StorePath) error
+	// Nar writes the NAR of p to w.
+	Nar(ctx context.Context, p nix.StorePath, w io.Writer) error
+}
+
+// Keys gives secret keys to sign with. The node keeps none.
+type Keys interface {
+	// Signer returns a key that may publish to a: its root key or a writer's. The error says why there is none.
+	Signer(a namespace.Address) (nix.SecretKey, error)
+}
+
+// Needs is what a node is made of. All fields are required.
+type Needs struct {
+	Catalog *catalog.Catalog
+	Store   store.Store
+	Codec   *store.Codec
+	Keys    Keys
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Settings are the choices of whoever runs the node.
+type Settings struct {
+	// Share says who gets what this node merely uses. Own publications and seeded namespaces go to all unless marked.
+	Share Share
+	// TrustedByNix are the keys in this machine's nix.conf: what is signed by them counts as present for Nix.
+	TrustedByNix []nix.PublicKey
+	// HoleFilled reports whether a path that a publication left out is valid on this machine. Nil: never.
+	HoleFilled func(nix.StorePath) bool
+	// Grace is how long after the start an answer may wait for a namespace that was never synced. Zero: GraceAfterStart.
+	Grace time.Duration
+}
+
+// Node is one running flurry. Its methods are safe for concurrent use.
+type Node struct {
+	Needs
+	settings Settings
+
+	online atomic.Pointer[links]
+	spaces *spaces
+	peers  *peers
+	bodies *bodies
+	tasks  *tasks
+	stats  stats
+
+	started   time.Time
+	revision  atomic.Uint64 // grows with every change of spaces and providers that may alter an answer
+	mu        sync.Mutex
+	downloads map[downloadKey]*download
+}
+
+// New wires a node. It starts nothing: Run does.
+func New(needs Needs, settings Settings) *Node {
+	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), tasks: newTasks()}
+	n.spaces = newSpaces(func() { n.revision.Add(1) })
+	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
+	n.bodies = newBodies()
+	return n
+}
+
+// Run follows, discovers and announces until ctx ends, and returns when everything the node started has ended.
+func (n *Node) Run(ctx context.Context) error {
+	if err := n.tasks.open(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	n.tasks.wait()
+	return nil
+}
+
+// links are a node's ways to others.
+type links struct {
+	network transfer.Network
+	router  dht.Router // nil: nobody is looked for and nothing is announced beyond who is connected
+}
+
+// GoOnline gives a running node its ways to others. Before it the node is silent: it answers from what is here. It is
+// called once.
+func (n *Node) GoOnline(network transfer.Network, router dht.Router) error {
+	if !n.online.CompareAndSwap(nil, &links{network, router}) {
+		return errors.New("node: already online")
+	}
+	n.tasks.Go(n.watchConnections)
+	if router != nil {
+		n.tasks.Go(n.discover)
+		n.tasks.Go(n.announceAll)
+	}
+	return nil
+}
+
+// network is nil before GoOnline.
+func (n *Node) network() transfer.Network {
+	if l := n.online.Load(); l != nil {
+		return l.network
+	}
+	return nil
+}
+
+// router is nil before GoOnline, and for a node that uses no DHT.
+func (n *Node) router() dht.Router {
+	if l := n.online.Load(); l != nil {
+		return l.router
+	}
+	return nil
+}
+
+// Generation grows whenever an earlier answer of Info may no longer hold.
+func (n *Node) Generation() uint64 {
+	return n.Catalog.Generation() + n.revision.Load()
+}
+
+// space returns the namespace called alias.
+func (n *Node) space(alias string) (Space, error) {
+	s, ok := n.spaces.byAlias(alias)
+	if !ok {
+		return Space{}, fmt.Errorf("%w: %q", ErrUnknownNamespace, alias)
+	}
+	return s, nil
+}

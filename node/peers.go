@@ -1,0 +1,218 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/peer"
+	"github.com/flurry-nix/flurry/transfer"
+)
+
+// peers is what the node knows of the peers it is connected to: which namespaces they answer for, how fast they were,
+// and what they said they do not have.
+type peers struct {
+	now     func() time.Time
+	changed func()
+
+	mu   sync.Mutex
+	byID map[peer.ID]*remote
+	wake chan struct{} // closed and replaced on change
+}
+
+// remote is one connected peer. Its fields are guarded by peers.mu.
+type remote struct {
+	conn   transfer.Conn
+	gone   <-chan struct{} // closed at disconnection
+	cancel context.CancelFunc
+
+	serves map[namespace.Address]bool
+	absent map[content.BodyID]time.Time
+	rate   float64 // bytes a second of raw chunks, exponentially weighted; 0: never measured
+	polls  map[namespace.Address]bool
+}
+
+func newPeers(now func() time.Time, changed func()) *peers {
+	return &peers{now: now, changed: changed, byID: make(map[peer.ID]*remote), wake: make(chan struct{})}
+}
+
+// tell is called with mu held.
+func (p *peers) tell() {
+	close(p.wake)
+	p.wake = make(chan struct{})
+	p.changed()
+}
+
+func (p *peers) changes() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wake
+}
+
+// add notes a connection. The context that it returns ends when the peer disconnects.
+func (p *peers) add(ctx context.Context, c transfer.Conn) (context.Context, *remote, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.byID[c.Peer()]; known {
+		return nil, nil, false
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool),
+		absent: make(map[content.BodyID]time.Time), polls: make(map[namespace.Address]bool)}
+	p.byID[c.Peer()] = r
+	p.tell()
+	return ctx, r, true
+}
+
+func (p *peers) remove(id peer.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r, ok := p.byID[id]; ok {
+		r.cancel()
+		delete(p.byID, id)
+		p.tell()
+	}
+}
+
+// setServes notes whether r answers for a.
+func (p *peers) setServes(r *remote, a namespace.Address, yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.serves[a] == yes {
+		return
+	}
+	if yes {
+		r.serves[a] = true
+	} else {
+		delete(r.serves, a)
+	}
+	p.tell()
+}
+
+// setAbsent notes that r does not have b, for a while.
+func (p *peers) setAbsent(r *remote, b content.BodyID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for id, t := range r.absent {
+		if now.Sub(t) > absentMemory {
+			delete(r.absent, id)
+		}
+	}
+	r.absent[b] = now
+	p.changed()
+}
+
+// measured notes that r delivered raw bytes in d.
+func (p *peers) measured(r *remote, raw int, d time.Duration) {
+	if raw < 64<<10 || d <= 0 {
+		return // too little to say anything about speed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := float64(raw) / d.Seconds()
+	if r.rate == 0 {
+		r.rate = now
+		return
+	}
+	r.rate += (now - r.rate) / 4
+}
+
+// serving lists the peers that answer for a, best first: the LAN before others, then by measured speed. With a body,
+// those that just said they do not have it are left out.
+func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	var out []*remote
+	for _, r := range p.byID {
+		if !r.serves[a] {
+			continue
+		}
+		if b != nil {
+			if t, said := r.absent[*b]; said && now.Sub(t) < absentMemory {
+				continue
+			}
+		}
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(x, y *remote) int {
+		if x.conn.LAN() != y.conn.LAN() {
+			if x.conn.LAN() {
+				return -1
+			}
+			return 1
+		}
+		if c := cmp.Compare(y.rate, x.rate); c != 0 {
+			return c
+		}
+		return cmp.Compare(x.conn.Peer(), y.conn.Peer())
+	})
+	return out
+}
+
+func (p *peers) connected() []*remote {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*remote, 0, len(p.byID))
+	for _, r := range p.byID {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(x, y *remote) int { return cmp.Compare(x.conn.Peer(), y.conn.Peer()) })
+	return out
+}
+
+// startPoll reports whether r may be asked for a by long poll, of which there are at most longPolls a namespace.
+func (p *peers) startPoll(r *remote, a namespace.Address) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	others := 0
+	for _, o := range p.byID {
+		if o != r && o.polls[a] {
+			others++
+		}
+	}
+	if others >= longPolls {
+		return false
+	}
+	r.polls[a] = true
+	return true
+}
+
+func (p *peers) endPoll(r *remote, a namespace.Address) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(r.polls, a)
+}
+
+// watchConnections follows what the network says about connections until ctx ends.
+func (n *Node) watchConnections(ctx context.Context) {
+	for ev := range n.network().Events(ctx) {
+		if ev.Conn != nil {
+			n.connected(ctx, ev.Conn)
+			continue
+		}
+		n.peers.remove(ev.Peer)
+	}
+}
+
+func (n *Node) connected(ctx context.Context, c transfer.Conn) {
+	alive, r, fresh := n.peers.add(ctx, c)
+	if !fresh {
+		return
+	}
+	n.Log.Debug("peer connected", "peer", c.Peer().Short(), "lan", c.LAN())
+	n.tasks.Go(func(context.Context) { n.followPeer(alive, r) })
+}
+
+// ban drops a peer that lied and says so.
+func (n *Node) ban(r *remote, why string) {
+	n.Log.Warn("peer banned", "peer", r.conn.Peer().Short(), "for", banTime, "why", why)
+	n.stats.bans.Add(1)
+	n.network().Ban(r.conn.Peer(), banTime, why)
+	n.peers.remove(r.conn.Peer())
+}

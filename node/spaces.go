@@ -1,0 +1,216 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/peer"
+)
+
+// Share says who is given content.
+type Share byte
+
+const (
+	// ShareDefault: what the node's settings say, or all for what is published or seeded here.
+	ShareDefault Share = iota
+	ShareNone
+	ShareLAN
+	ShareAll
+)
+
+// String is the word of the configuration file.
+func (s Share) String() string {
+	switch s {
+	case ShareNone:
+		return "none"
+	case ShareLAN:
+		return "lan"
+	case ShareAll:
+		return "all"
+	}
+	return ""
+}
+
+// ParseShare reads none, lan, all or the empty word.
+func ParseShare(s string) (Share, error) {
+	for _, v := range []Share{ShareDefault, ShareNone, ShareLAN, ShareAll} {
+		if v.String() == s {
+			return v, nil
+		}
+	}
+	return ShareDefault, fmt.Errorf("%q is not a way to share: none, lan or all", s)
+}
+
+// Space is what this node does with one namespace.
+type Space struct {
+	Alias   string
+	Address namespace.Address
+	// Use: this machine's Nix may be given it.
+	Use bool
+	// Publish: a key that may publish to it is here.
+	Publish bool
+	// Share overrides the node's setting.
+	Share Share
+	// Peers are places to ask for it first.
+	Peers []peer.Hint
+	// Declared says where the configuration file names it; empty for what commands added.
+	Declared string
+}
+
+// spaces is the ordered list of namespaces this node knows. The order is the order of preference.
+type spaces struct {
+	changed func()
+
+	mu     sync.RWMutex
+	list   []Space
+	synced map[namespace.Address]time.Time // when this node last held exactly what a peer held
+	wake   chan struct{}                   // closed and replaced on change
+}
+
+func newSpaces(changed func()) *spaces {
+	return &spaces{changed: changed, synced: make(map[namespace.Address]time.Time), wake: make(chan struct{})}
+}
+
+// put adds s or replaces the space of the same address.
+func (s *spaces) put(sp Space) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := -1
+	for i, have := range s.list {
+		if have.Address == sp.Address {
+			at = i
+		} else if have.Alias == sp.Alias {
+			return fmt.Errorf("%w: %q means %s here", ErrAliasTaken, sp.Alias, have.Address)
+		}
+	}
+	if at >= 0 {
+		s.list[at] = sp
+	} else {
+		s.list = append(s.list, sp)
+	}
+	s.tell()
+	return nil
+}
+
+func (s *spaces) remove(a namespace.Address) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.list)
+	s.list = slices.DeleteFunc(slices.Clone(s.list), func(sp Space) bool { return sp.Address == a })
+	delete(s.synced, a)
+	s.tell()
+	return len(s.list) < before
+}
+
+// tell is called with mu held.
+func (s *spaces) tell() {
+	close(s.wake)
+	s.wake = make(chan struct{})
+	s.changed()
+}
+
+func (s *spaces) all() []Space {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.list)
+}
+
+// inUse returns the spaces of a view that Nix may be given: all in use for "", else the one called view.
+func (s *spaces) inUse(view string) []Space {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]Space, 0, len(s.list))
+	for _, sp := range s.list {
+		if sp.Use && (view == "" || sp.Alias == view) {
+			out = append(out, sp)
+		}
+	}
+	return out
+}
+
+func (s *spaces) get(a namespace.Address) (Space, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, sp := range s.list {
+		if sp.Address == a {
+			return sp, true
+		}
+	}
+	return Space{}, false
+}
+
+func (s *spaces) byAlias(alias string) (Space, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, sp := range s.list {
+		if sp.Alias == alias {
+			return sp, true
+		}
+	}
+	return Space{}, false
+}
+
+// markSynced notes that what this node holds of a equalled what a peer holds, at t.
+func (s *spaces) markSynced(a namespace.Address, t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, before := s.synced[a]
+	s.synced[a] = t
+	if !before {
+		s.tell()
+	}
+}
+
+func (s *spaces) syncedAt(a namespace.Address) (time.Time, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t, ok := s.synced[a]
+	return t, ok
+}
+
+// changes returns a channel that is closed at the next change.
+func (s *spaces) changes() <-chan struct{} {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.wake
+}
+
+// Put makes the node know a namespace, or changes what it does with it. The caller keeps the list across restarts.
+func (n *Node) Put(sp Space) error { return n.spaces.put(sp) }
+
+// Drop makes the node forget a namespace. What it holds of it stays in catalog and store.
+func (n *Node) Drop(a namespace.Address) bool { return n.spaces.remove(a) }
+
+// Spaces lists the namespaces the node knows, in order of preference.
+func (n *Node) Spaces() []Space { return n.spaces.all() }
+
+// shareOf says who is given what this node holds of sp.
+func (n *Node) shareOf(sp Space) Share {
+	switch {
+	case sp.Share != ShareDefault:
+		return sp.Share
+	case sp.Publish:
+		return ShareAll
+	}
+	return n.settings.Share
+}
+
+// WaitSynced waits until what this node holds of a was compared with what a peer holds, and reports whether it was
+// before ctx ended.
+func (n *Node) WaitSynced(ctx context.Context, a namespace.Address) bool {
+	for {
+		changes := n.spaces.changes()
+		if _, ok := n.spaces.syncedAt(a); ok {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changes:
+		}
+	}
+}

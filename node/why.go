@@ -1,0 +1,130 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// Why says what the node knows about one path: which namespaces list it, who holds it, and why it is or is not given to
+// this machine's Nix. It asks no peer: what was not asked is said to be so. What Nix and the gateway know is for the
+// caller to add.
+func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
+	w := report.Why{Schema: "flurry/why/1", Path: h.String(), Verdict: report.Unknown, Steps: []report.WhyStep{}}
+	var hidden report.Why // the best of the reasons not to give it
+	for _, sp := range n.spaces.all() {
+		entries, err := n.Catalog.Lookup(ctx, sp.Address, h)
+		switch {
+		case errors.Is(err, catalog.ErrNotFound):
+			w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: n.absence(sp)})
+			continue
+		case err != nil:
+			return w, err
+		}
+		v := entries[0]
+		w.Path = v.Path().String()
+		w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: "published by " + v.Signer().Name + ", publication " + v.Publication().Short()})
+		one, err := n.judge(ctx, sp, v)
+		if err != nil {
+			return w, err
+		}
+		if one.Verdict == report.Available {
+			one.Path, one.Steps, one.Schema = w.Path, w.Steps, w.Schema
+			return one, nil
+		}
+		if hidden.Verdict == "" {
+			hidden = one
+		}
+	}
+	w.Exit, w.Reason = w.Verdict.Exit(), "no namespace in use has published it"
+	if hidden.Verdict != "" {
+		hidden.Path, hidden.Steps, hidden.Schema = w.Path, w.Steps, w.Schema
+		return hidden, nil
+	}
+	return w, nil
+}
+
+// absence says why sp does not list a path.
+func (n *Node) absence(sp Space) string {
+	if t, ok := n.spaces.syncedAt(sp.Address); ok {
+		return fmt.Sprintf("synced %s ago, no such path", n.Now().Sub(t).Round(1e9))
+	}
+	if sp.Publish {
+		return "you publish here; no such path"
+	}
+	return "never synced: nobody who holds it was found yet"
+}
+
+// judge says whether v can be had, and if not, why.
+func (n *Node) judge(ctx context.Context, sp Space, v trust.Verified) (report.Why, error) {
+	w := report.Why{Source: sp.Alias}
+	published, err := n.whyEntry(ctx, v)
+	if err != nil {
+		return w, err
+	}
+	w.Published = published
+	complete, missing, err := n.Catalog.Complete(ctx, v, n.externPresent, n.holeFilled)
+	if err != nil {
+		return w, err
+	}
+	switch {
+	case !sp.Use:
+		w.Verdict = report.Untrusted
+		w.Reason = fmt.Sprintf("only %s has it, which this machine does not use", sp.Alias)
+		w.Try = []string{"flurry use " + sp.Address.String()}
+	case !complete:
+		w.Verdict = report.Incomplete
+		w.Reason = fmt.Sprintf("it needs %s, which %s left out", missing, sp.Alias)
+		w.Missing = []string{missing.String()}
+	case !n.available(ctx, v):
+		w.Verdict = report.NoProvider
+		w.Reason = sp.Alias + " published it, nobody reachable has it"
+	default:
+		w.Verdict = report.Available
+		w.Reason = fmt.Sprintf("from %s: %d peers, %d bytes to fetch of %d", sp.Alias, len(published.Providers), published.ToFetch, published.NarSize)
+	}
+	w.Exit = w.Verdict.Exit()
+	return w, nil
+}
+
+func (n *Node) whyEntry(ctx context.Context, v trust.Verified) (*report.WhyEntry, error) {
+	e := &report.WhyEntry{Publication: v.Publication().String(), Signer: v.Signer().String(), NarSize: v.Entry().NarSize, Providers: []string{}}
+	if info, err := n.Catalog.PublicationInfo(ctx, v.Address(), v.Publication()); err == nil {
+		e.Time = info.Time
+	}
+	id := v.Entry().Body
+	for _, r := range n.peers.serving(v.Address(), &id) {
+		e.Providers = append(e.Providers, string(r.conn.Peer()))
+	}
+	missing, err := n.missingBytes(ctx, v)
+	e.ToFetch = missing
+	return e, err
+}
+
+// missingBytes is the raw size of the chunks of v that are not in the store; without its body, the whole NAR's.
+func (n *Node) missingBytes(ctx context.Context, v trust.Verified) (uint64, error) {
+	b, err := n.localBody(ctx, v.Entry().Body)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		return v.Entry().NarSize, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var missing uint64
+	for _, c := range b.body.Chunks {
+		has, err := n.Store.Has(ctx, store.ChunkKey(c.ID))
+		if err != nil {
+			return 0, err
+		}
+		if !has {
+			missing += uint64(c.Length)
+		}
+	}
+	return missing, nil
+}
