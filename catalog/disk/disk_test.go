@@ -22,14 +22,16 @@ func openTest(t *testing.T, fs vfs.FS, dir string) *KV {
 	return kv
 }
 
-func TestConformance(t *testing.T) {
-	catalogtest.RunKV(t, func(t *testing.T) catalog.KV {
-		kv := openTest(t, vfs.Default, t.TempDir())
-		t.Cleanup(func() {
-			if err := kv.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return kv
+func openTemp(t *testing.T) catalog.KV {
+	kv := openTest(t, vfs.Default, t.TempDir())
+	t.Cleanup(func() {
+		if err := kv.Close(); err != nil {
+			t.Error(err)
+		}
 	})
+	return kv
 }
+
+func TestKV(t *testing.T) { catalogtest.RunKV(t, openTemp) }
+
+func TestCatalog(t *testing.T) { catalogtest.RunCatalog(t, openTemp) }

@@ -1,0 +1,139 @@
+package catalog
+
+import (
+	"sync"
+
+	"github.com/flurry-nix/flurry/nix"
+)
+
+// closureMemo is what walks found out about one namespace.
+type closureMemo struct {
+	mu     sync.Mutex
+	losses uint64 // when the results were found
+	found  map[step]result
+	rests  []rest
+}
+
+// moment says what of a namespace has changed between two: see graph.
+type moment struct{ version, losses uint64 }
+
+// result is what a walk found out about one entry.
+type result struct {
+	missing nix.StorePath // zero: the closure is complete
+	version uint64        // of the moment when something was missing
+}
+
+func (r result) complete() bool { return r.missing.IsZero() }
+
+// rest is an answer of the caller's that results rest on.
+type rest struct {
+	key     nix.PublicKey // zero: a hole
+	path    nix.StorePath // of a hole
+	present bool
+}
+
+// rests collects such answers, asking each question once.
+type rests struct {
+	extern func(nix.PublicKey) bool
+	hole   func(nix.StorePath) bool
+
+	externs map[nix.PublicKey]bool
+	holes   map[nix.StorePath]bool
+}
+
+func newRests(extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) rests {
+	return rests{extern: extern, hole: hole, externs: make(map[nix.PublicKey]bool), holes: make(map[nix.StorePath]bool)}
+}
+
+// present asks for an extern of key or, when key is zero, for a hole.
+func (r *rests) present(key nix.PublicKey, path nix.StorePath) bool {
+	if key != (nix.PublicKey{}) {
+		answer, asked := r.externs[key]
+		if !asked {
+			answer = r.extern(key)
+			r.externs[key] = answer
+		}
+		return answer
+	}
+	answer, asked := r.holes[path]
+	if !asked {
+		answer = r.hole(path)
+		r.holes[path] = answer
+	}
+	return answer
+}
+
+func (r *rests) all() []rest {
+	all := make([]rest, 0, len(r.externs)+len(r.holes))
+	for key, present := range r.externs {
+		all = append(all, rest{key: key, present: present})
+	}
+	for path, present := range r.holes {
+		all = append(all, rest{path: path, present: present})
+	}
+	return all
+}
+
+// recall returns what is remembered of an entry, if that still holds; what does
+// not it forgets.
+func (m *closureMemo) recall(of step, at moment, extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) (result, bool) {
+	m.mu.Lock()
+	if m.losses != at.losses {
+		m.reset(at)
+	}
+	rests := m.rests // not altered, only replaced
+	m.mu.Unlock()
+	now := newRests(extern, hole)
+	for _, r := range rests {
+		if now.present(r.key, r.path) != r.present {
+			m.mu.Lock()
+			m.reset(at)
+			m.mu.Unlock()
+			return result{}, false
+		}
+	}
+	return m.get(of, at)
+}
+
+// get returns what is remembered of an entry. What was complete stays so while
+// nothing goes; what was not may be so as soon as anything comes.
+func (m *closureMemo) get(of step, at moment) (result, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, known := m.found[of]
+	if !known || m.losses != at.losses || !r.complete() && r.version != at.version {
+		return result{}, false
+	}
+	return r, true
+}
+
+// remember takes in what a walk found.
+func (m *closureMemo) remember(nodes []*node, at moment, r *rests) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.losses != at.losses {
+		return
+	}
+	for _, old := range m.rests {
+		if old.key != (nix.PublicKey{}) {
+			r.externs[old.key] = old.present
+		} else {
+			r.holes[old.path] = old.present
+		}
+	}
+	rests := r.all()
+	if len(m.found)+len(nodes) > maxMemo || len(rests) > maxRests {
+		m.reset(at)
+		return
+	}
+	m.rests = rests
+	for _, n := range nodes {
+		m.found[n.step] = result{missing: n.missing, version: at.version}
+	}
+}
+
+func (m *closureMemo) reset(at moment) {
+	m.losses = at.losses
+	m.found = make(map[step]result)
+	m.rests = nil
+}

@@ -1,0 +1,167 @@
+package catalog
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+func factsOf(p trust.Publication) *facts {
+	v := p.Value()
+	f := &facts{
+		id:      p.ID(),
+		signer:  p.Signer(),
+		time:    v.Time.Unix(),
+		expires: v.Expires.Unix(),
+		entries: uint64(len(v.Entries)),
+		text:    uint64(len(p.Raw())),
+		uses:    v.Uses,
+	}
+	for i := range v.Entries {
+		f.nar += v.Entries[i].NarSize
+	}
+	return f
+}
+
+// indexOps are what the index says of a publication. They do not depend on what
+// is there already.
+func (s spaceID) indexOps(p trust.Publication, f *facts) []Op {
+	v := p.Value()
+	d := details{roots: v.Roots, pins: v.Pins}
+	ops := make([]Op, 0, 2+4*len(v.Entries))
+	ops = append(ops, put(s.factsKey(f.id), f.encode()), put(s.detailsKey(f.id), d.encode()))
+	declared := declarations(v)
+	for i := range v.Entries {
+		e := &v.Entries[i]
+		l := listed{entry: e, elsewhere: declared.of(e)}
+		ops = append(ops, s.entryOps(f.id, &l)...)
+	}
+	return ops
+}
+
+func (s spaceID) entryOps(id namespace.ID, l *listed) []Op {
+	e, h := l.entry, l.entry.Path.Hash()
+	ops := []Op{
+		put(s.entryKey(id, h), l.encode()),
+		put(s.listerKey(h, id), binary.AppendUvarint(nil, e.NarSize)),
+		put(s.listedKey(h), nil),
+	}
+	if e.HasBody() {
+		ops = append(ops, put(s.bodyKey(e.Body, id, h), nil))
+	}
+	return ops
+}
+
+// declared is where a publication says that paths may be which it does not list.
+type declared map[nix.StorePath][]nix.PublicKey // a zero key: a hole
+
+func declarations(v *namespace.Publication) declared {
+	d := make(declared, len(v.Externs)+len(v.Holes))
+	for _, x := range v.Externs {
+		d[x.Path] = append(d[x.Path], x.Key)
+	}
+	for _, hole := range v.Holes {
+		d[hole] = append(d[hole], nix.PublicKey{})
+	}
+	return d
+}
+
+func (d declared) of(e *namespace.Entry) []elsewhere {
+	if len(d) == 0 {
+		return nil
+	}
+	var all []elsewhere
+	for i, ref := range e.References {
+		for _, key := range d[ref] {
+			all = append(all, elsewhere{ref: i, key: key})
+		}
+	}
+	return all
+}
+
+// unindexOps take publications out of the index again. what is listed by coming,
+// which is written in the same batch, keeps its proofs.
+func (c *Catalog) unindexOps(s *space, gone []*publication, coming *namespace.Publication) ([]Op, error) {
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	stays := make(map[nix.PathHash]bool)
+	if coming != nil {
+		for i := range coming.Entries {
+			stays[coming.Entries[i].Path.Hash()] = true
+		}
+	}
+	var ops []Op
+	for _, p := range gone {
+		more, err := c.unindexOne(s, p.id, stays)
+		if err != nil {
+			return nil, fmt.Errorf("remove publication %s: %w", p.id.Short(), err)
+		}
+		ops = append(ops, more...)
+	}
+	return ops, nil
+}
+
+func (c *Catalog) unindexOne(s *space, id namespace.ID, stays map[nix.PathHash]bool) ([]Op, error) {
+	entries, err := c.listedBy(s, id)
+	if err != nil {
+		return nil, err
+	}
+	ops := []Op{remove(s.id.factsKey(id)), remove(s.id.detailsKey(id)), removePrefix(s.id.entriesKey(id))}
+	for _, e := range entries {
+		h := e.Path.Hash()
+		ops = append(ops, remove(s.id.listerKey(h, id)))
+		if e.HasBody() {
+			ops = append(ops, remove(s.id.bodyKey(e.Body, id, h)))
+		}
+		listers, err := c.listers(s, h)
+		if err != nil {
+			return nil, err
+		}
+		if len(listers) <= 1 && !stays[h] {
+			ops = append(ops, remove(s.id.listedKey(h)), removePrefix(s.id.provensKey(h)))
+		}
+	}
+	return ops, nil
+}
+
+// listedBy returns the entries of one publication, from the index.
+func (c *Catalog) listedBy(s *space, id namespace.ID) ([]*namespace.Entry, error) {
+	var entries []*namespace.Entry
+	err := c.kv.Scan(s.id.entriesKey(id), nil, func(_, v []byte) (bool, error) {
+		l, err := decodeListed(v)
+		if err != nil {
+			return false, err
+		}
+		entries = append(entries, l.entry)
+		return true, nil
+	})
+	return entries, err
+}
+
+// listers returns the ids of the publications that list a path, dead ones too.
+func (c *Catalog) listers(s *space, h nix.PathHash) ([]namespace.ID, error) {
+	var ids []namespace.ID
+	err := c.kv.Scan(s.id.listersKey(h), nil, func(k, _ []byte) (bool, error) {
+		var path nix.PathHash
+		var id namespace.ID
+		if err := fields(k, path[:], id[:]); err != nil {
+			return false, err
+		}
+		ids = append(ids, id)
+		return true, nil
+	})
+	return ids, err
+}
+
+// wipe takes all of a namespace out of the index but its record.
+func (s *space) wipe() []Op {
+	ops := make([]Op, 0, len(spaceKinds))
+	for i := range len(spaceKinds) {
+		ops = append(ops, removePrefix(s.id.key(spaceKinds[i])))
+	}
+	return ops
+}
