@@ -20,6 +20,12 @@ var (
 	// ErrBanned says that this node does not talk to the peer for now.
 	ErrBanned = errors.New("the peer is banned here")
 
+	// ErrStalled says that the peer was silent for too long, or too slow.
+	ErrStalled = errors.New("the peer stalled")
+
+	// ErrDisconnected says that there is no connection to the peer now.
+	ErrDisconnected = errors.New("the peer is not connected")
+
 	// ErrNotFlurry says that somebody answered who does not speak flurry's
 	// protocols, or not this version of them.
 	ErrNotFlurry = errors.New("the peer does not speak this version of flurry's protocols")

@@ -22,7 +22,7 @@ const (
 	// MaxLookupAnswer is the most bytes that one answer to a lookup may have.
 	// 512 ordinary entries have half a MiB; one entry never has more than a
 	// publication.
-	MaxLookupAnswer = 16 << 20
+	MaxLookupAnswer = 8 << 20
 
 	// MaxRanges is how many ranges of chunks one request names. A body that is
 	// here but for every second chunk of 16 MiB takes 1,024.

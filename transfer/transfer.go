@@ -24,8 +24,9 @@ import (
 // connection under it is replaced.
 //
 // Errors are [ErrAbsent], [*BusyError], [ErrRefused], [*BadRequestError],
-// [*MisbehaviourError] (the answer breaks the protocol), an error of ctx, or
-// an error of the transport: the peer went away, or stalled.
+// [*MisbehaviourError] (the answer breaks the protocol), an error of ctx,
+// [ErrStalled], [ErrDisconnected], or an error of the transport: the peer went
+// away meanwhile.
 type Conn interface {
 	// Peer is who answers, as the handshake proved.
 	Peer() peer.ID

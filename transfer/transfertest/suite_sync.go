@@ -1,0 +1,132 @@
+package transfertest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/transfer"
+)
+
+// bucket is n ids that begin with b, in ascending order.
+func bucket(b byte, n int) []namespace.ID {
+	ids := make([]namespace.ID, n)
+	for i := range ids {
+		ids[i] = ID("publication", i)
+		ids[i][0] = b
+	}
+	slices.SortFunc(ids, namespace.ID.Compare)
+	return ids
+}
+
+func digests() []transfer.BucketDigest {
+	all := make([]transfer.BucketDigest, transfer.Buckets)
+	for i := range all {
+		all[i] = transfer.BucketDigest{Count: uint64(i), Sum: ID("bucket", i)}
+	}
+	all[7] = transfer.BucketDigest{}
+	return all
+}
+
+func testSync(t *testing.T, pair Pair) {
+	ctx, space := testContext(t), Space(t)
+	epoch := [16]byte{1, 2, 3}
+	ids := []namespace.ID{ID("publication", 3), ID("publication", 1)}
+	var request transfer.SyncRequest
+	var answer *transfer.SyncAnswer
+	c := dial(t, pair, Handler{OnSync: func(_ context.Context, _ transfer.Remote, s namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
+		if s != space || !reflect.DeepEqual(r, request) {
+			t.Errorf("asked %+v in %s, want %+v", r, s, request)
+		}
+		return answer, nil
+	}})
+	for _, c2 := range []struct {
+		name    string
+		request transfer.SyncRequest
+		answer  transfer.SyncAnswer
+	}{
+		{"nothing on either side", transfer.SyncRequest{}, transfer.SyncAnswer{Added: []namespace.ID{}}},
+		{"the same", transfer.SyncRequest{Serial: 3, Document: ID("document", 3), Count: 2, Sum: ID("sum", 1), Epoch: epoch, Cursor: 9},
+			transfer.SyncAnswer{Serial: 3, Document: ID("document", 3), Equal: true, Known: true, Epoch: epoch, Cursor: 9, Added: []namespace.ID{}}},
+		{"a newer document with its lists, and more changes", transfer.SyncRequest{Serial: 3, Document: ID("document", 3), Epoch: epoch, Cursor: 9, Wait: true},
+			transfer.SyncAnswer{Serial: 4, Document: ID("document", 4), RawDocument: Noise(1, 300_000), Lists: [][]byte{Noise(2, 1), Noise(3, 400_000)},
+				Known: true, Epoch: epoch, Cursor: 11, Added: ids, More: true}},
+		{"an unknown epoch", transfer.SyncRequest{Count: 1, Sum: ID("sum", 1), Epoch: [16]byte{9}, Cursor: 1 << 60},
+			transfer.SyncAnswer{Epoch: epoch, Cursor: 2, Buckets: digests(), Added: []namespace.ID{}}},
+		{"buckets", transfer.SyncRequest{Buckets: []byte{0, 7, 255}},
+			transfer.SyncAnswer{Epoch: epoch, Cursor: 2, Added: []namespace.ID{}, BucketIDs: map[byte][]namespace.ID{0: bucket(0, 30_000), 7: {}, 255: bucket(255, 1)}}},
+		{"the most ids", transfer.SyncRequest{Epoch: epoch},
+			transfer.SyncAnswer{Known: true, Epoch: epoch, Cursor: 1, Added: bucket(3, transfer.MaxSyncIDs)}},
+	} {
+		request, answer = c2.request, &c2.answer
+		got, err := c.Sync(ctx, space, request)
+		if err != nil {
+			t.Errorf("%s: %v", c2.name, err)
+		} else if !reflect.DeepEqual(got, answer) {
+			t.Errorf("%s: got %.300v, want %.300v", c2.name, got, answer)
+		}
+	}
+}
+
+// testSyncTrims: lists and buckets that do not fit are left out.
+func testSyncTrims(t *testing.T, pair Pair) {
+	ctx, space := testContext(t), Space(t)
+	large, small := Noise(1, transfer.MaxSyncLists/2), Noise(2, 100)
+	c := dial(t, pair, Handler{OnSync: func(context.Context, transfer.Remote, namespace.Address, transfer.SyncRequest) (*transfer.SyncAnswer, error) {
+		return &transfer.SyncAnswer{
+			Serial: 1, Document: ID("document", 1), RawDocument: small,
+			Lists:     [][]byte{large, small, large, small},
+			BucketIDs: map[byte][]namespace.ID{1: bucket(1, transfer.MaxSyncIDs), 2: bucket(2, 1), 3: {}},
+		}, nil
+	}})
+	got, err := c.Sync(ctx, space, transfer.SyncRequest{Buckets: []byte{1, 2, 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Lists) != 3 || len(got.Lists[0]) != len(large) || len(got.Lists[2]) != len(small) {
+		t.Errorf("%d lists", len(got.Lists))
+	}
+	if len(got.BucketIDs) != 2 || len(got.BucketIDs[1]) != transfer.MaxSyncIDs || got.BucketIDs[3] == nil {
+		t.Errorf("%d buckets", len(got.BucketIDs))
+	}
+}
+
+// testLongPoll: who waits for news does not hold up other questions, and hears of
+// them when they come.
+func testLongPoll(t *testing.T, pair Pair) {
+	ctx, space := testContext(t), Space(t)
+	news, waiting := make(chan struct{}), make(chan struct{}, 8)
+	c := dial(t, pair, Handler{OnSync: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
+		waiting <- struct{}{}
+		select {
+		case <-news:
+			return &transfer.SyncAnswer{Serial: 1, Document: ID("document", 1)}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}})
+	const polls = 8
+	results := make(chan error, polls)
+	for range polls {
+		go func() {
+			got, err := c.Sync(ctx, space, transfer.SyncRequest{Wait: true})
+			if err == nil && got.Serial != 1 {
+				err = errors.New("not the news")
+			}
+			results <- err
+		}()
+		<-waiting
+	}
+	if _, err := c.Text(ctx, space, transfer.Body, ID("body", 1)); !errors.Is(err, transfer.ErrAbsent) {
+		t.Errorf("a question meanwhile: %v", err)
+	}
+	close(news)
+	for range polls {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/transfer"
+)
+
+// Lookup answers a stream of the protocol for lookups.
+func (v *Server) Lookup(ctx context.Context, s Stream, from Caller) error {
+	return serve(ctx, v, s, from, parseLookupRequest, func(ctx context.Context, r *reply, m *lookupRequest) error {
+		limited, cancel := context.WithTimeout(ctx, handlerTime)
+		defer cancel()
+		list, err := v.Handler.Lookup(limited, r.from, m.space, m.hashes)
+		if err != nil {
+			return r.refuse(ctx, err)
+		}
+		frames, err := planLookup(m.hashes, list)
+		if err != nil {
+			return r.refuse(ctx, err)
+		}
+		for i := range frames {
+			if err := r.put(ctx, frames[i].append, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Fetch answers a stream of the protocol for fetching.
+func (v *Server) Fetch(ctx context.Context, s Stream, from Caller) error {
+	return serve(ctx, v, s, from, parseFetchRequest, func(ctx context.Context, r *reply, m *fetchRequest) error {
+		if m.kind == kindChunks {
+			return r.chunks(ctx, m)
+		}
+		return r.text(ctx, m)
+	})
+}
+
+func (r *reply) text(ctx context.Context, m *fetchRequest) error {
+	limited, cancel := context.WithTimeout(ctx, handlerTime)
+	defer cancel()
+	text, err := r.server.Handler.Text(limited, r.from, m.space, m.kind, m.id)
+	if err != nil {
+		return r.refuse(ctx, err)
+	}
+	if len(text) == 0 || len(text) > m.kind.MaxSize() {
+		return r.refuse(ctx, faulty(fmt.Errorf("a %v of %d bytes", m.kind, len(text))))
+	}
+	return r.parts(ctx, len(text), text)
+}
+
+// parts writes data in parts, the first of which says size.
+func (r *reply) parts(ctx context.Context, size int, data []byte) error {
+	for len(data) > 0 {
+		m := textPart{size: size, data: data[:min(len(data), maxPart)]}
+		if err := r.put(ctx, m.appendHead, m.data); err != nil {
+			return err
+		}
+		data, size = data[len(m.data):], 0
+	}
+	return nil
+}
+
+func (r *reply) chunks(ctx context.Context, m *fetchRequest) error {
+	order := runOrder{ranges: m.ranges}
+	var fault, broken error
+	err := r.server.Handler.Chunks(ctx, r.from, m.space, content.BodyID(m.id), m.ranges, func(run transfer.Run) error {
+		if fault == nil && broken == nil {
+			if fault = order.check(run); fault == nil {
+				broken = r.run(ctx, run)
+			}
+		}
+		if broken != nil {
+			return broken
+		}
+		return fault
+	})
+	switch {
+	case broken != nil:
+		return broken
+	case fault != nil:
+		return r.refuse(ctx, faulty(fault))
+	case order.finished():
+		return nil
+	case err == nil:
+		err = transfer.ErrAbsent
+	}
+	return r.refuse(ctx, err)
+}
+
+// check looks at a run that a handler sends.
+func (o *runOrder) check(run transfer.Run) error {
+	if err := checkRun(run); err != nil {
+		return err
+	}
+	return o.accept(run)
+}
+
+// run writes one run at once.
+func (r *reply) run(ctx context.Context, run transfer.Run) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m := runPart{run: run}
+	if err := r.put(ctx, m.appendHead, run.Data); err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
+
+// Sync answers a stream of the protocol for syncing.
+func (v *Server) Sync(ctx context.Context, s Stream, from Caller) error {
+	return serve(ctx, v, s, from, parseSyncRequest, func(ctx context.Context, r *reply, m *syncRequest) error {
+		limit := handlerTime
+		if m.Wait {
+			limit += transfer.MaxWait
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		answer, err := v.Handler.Sync(limited, r.from, m.space, m.SyncRequest)
+		if err != nil {
+			return r.refuse(ctx, err)
+		}
+		return r.difference(ctx, m.SyncRequest, answer)
+	})
+}
+
+func (r *reply) difference(ctx context.Context, asked transfer.SyncRequest, answer *transfer.SyncAnswer) error {
+	head, body, err := headOf(answer)
+	if err == nil {
+		err = head.checkAgainst(asked)
+	}
+	if err != nil {
+		return r.refuse(ctx, faulty(err))
+	}
+	if err := r.put(ctx, head.append, nil); err != nil {
+		return err
+	}
+	return r.parts(ctx, 0, body)
+}
