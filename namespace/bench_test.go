@@ -2,6 +2,7 @@ package namespace_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,5 +51,24 @@ func BenchmarkParseNote(b *testing.B) {
 		if _, err := namespace.ParseNote(raw); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestParseIsLean counts what parsing allocates: the text once, what is kept of
+// it, and little more. A count, not a time.
+func TestParseIsLean(t *testing.T) {
+	text := fullPublication(t, namespace.MaxEntries).Append(nil)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p, err := namespace.ParsePublication(text)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(p.Entries) != namespace.MaxEntries {
+		t.Fatal(err)
+	}
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 4*uint64(len(text)) {
+		t.Errorf("%d bytes allocated to parse %d", bytes, len(text))
+	}
+	if n := after.Mallocs - before.Mallocs; n > 30*namespace.MaxEntries {
+		t.Errorf("%d allocations to parse %d entries", n, namespace.MaxEntries)
 	}
 }
