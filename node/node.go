@@ -151,3 +151,12 @@ func (n *Node) space(alias string) (Space, error) {
 	}
 	return s, nil
 }
+
+// Running reports whether Run was called and its context has not ended.
+func (n *Node) Running() bool {
+	_, cancel, ok := n.tasks.Context()
+	if ok {
+		cancel()
+	}
+	return ok
+}

@@ -1,0 +1,337 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/catalog/catalogtest"
+	"github.com/flurry-nix/flurry/dht/dhttest"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/store/storetest"
+	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a network of whole nodes in one process: real catalogs, stores in memory, streams and a DHT without sockets.
+type world struct {
+	t   *testing.T
+	net *transfertest.Net
+	dht *dhttest.Network
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, net: transfertest.NewNetwork(1), dht: dhttest.NewNetwork(1)}
+	t.Cleanup(w.net.Close)
+	return w
+}
+
+// machine is one node of a world, with the keys and the Nix store of its owner.
+type machine struct {
+	*node.Node
+	w     *world
+	name  string
+	store *storetest.Mem
+	keys  *keys
+	nix   *fakeNix
+	link  *transfertest.Node
+	stop  func()
+}
+
+type keys struct {
+	mu  sync.Mutex
+	all []nix.SecretKey
+}
+
+var errNoKey = errors.New("no key here")
+
+func (k *keys) Signer(a namespace.Address) (nix.SecretKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, key := range k.all {
+		if key.Public() == a.Key() {
+			return key, nil
+		}
+	}
+	return nix.SecretKey{}, errNoKey
+}
+
+// quiet is a log that tells the test what happened when it fails.
+func quiet(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// machine starts a node. wrap, if not nil, may change how it answers others: that is how liars are made.
+func (w *world) machine(name string, share node.Share, wrap func(transfer.Handler) transfer.Handler) *machine {
+	w.t.Helper()
+	m := &machine{w: w, name: name, store: storetest.NewMem(w.t), keys: &keys{}, nix: newFakeNix()}
+	c, err := catalog.Open(w.t.Context(), &catalogtest.MemKV{}, &catalogtest.Texts{}, time.Now, quiet(w.t).With("node", name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: time.Now},
+		node.Settings{Share: share, Grace: time.Millisecond})
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { close(ready); ended <- m.Run(ctx) }()
+	<-ready
+	var handler transfer.Handler = m.Server()
+	if wrap != nil {
+		handler = wrap(handler)
+	}
+	m.link = w.net.Node(name, handler)
+	m.stop = sync.OnceFunc(func() {
+		m.link.Close()
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("%s: %v", name, err)
+		}
+	})
+	w.t.Cleanup(m.stop)
+	m.online()
+	return m
+}
+
+// online puts the node on the wire as soon as it runs.
+func (m *machine) online() {
+	m.w.t.Helper()
+	router := m.w.dht.Join(m.link.Self())
+	for !m.Running() {
+		time.Sleep(time.Millisecond)
+	}
+	if err := m.GoOnline(m.link, router); err != nil {
+		m.w.t.Fatal(err)
+	}
+}
+
+// meet connects m to others.
+func (m *machine) meet(others ...*machine) {
+	m.w.t.Helper()
+	for _, o := range others {
+		if err := m.Meet(m.w.t.Context(), o.link.Self()); err != nil {
+			m.w.t.Fatalf("%s meets %s: %v", m.name, o.name, err)
+		}
+	}
+}
+
+// creates makes a namespace whose root key is on m.
+func (m *machine) creates(name string) namespace.Address {
+	m.w.t.Helper()
+	root, err := nix.NewSecretKey(name, rand.Reader)
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+	m.keys.mu.Lock()
+	m.keys.all = append(m.keys.all, root)
+	m.keys.mu.Unlock()
+	if _, err := m.NewNamespace(m.w.t.Context(), root, "for tests", 90*24*time.Hour); err != nil {
+		m.w.t.Fatal(err)
+	}
+	a := namespace.AddressOf(root.Public())
+	if err := m.Put(node.Space{Alias: name, Address: a, Publish: true}); err != nil {
+		m.w.t.Fatal(err)
+	}
+	return a
+}
+
+// uses puts a in use on m and waits until it is synced.
+func (m *machine) uses(a namespace.Address) {
+	m.w.t.Helper()
+	if err := m.Put(node.Space{Alias: a.Name(), Address: a, Use: true}); err != nil {
+		m.w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(m.w.t.Context(), 20*time.Second)
+	defer cancel()
+	if !m.WaitSynced(ctx, a) {
+		m.w.t.Fatalf("%s was not synced with anybody who holds %s", m.name, a.Name())
+	}
+}
+
+// publishes publishes roots to the namespace called alias.
+func (m *machine) publishes(alias string, roots ...nix.StorePath) {
+	m.w.t.Helper()
+	if _, err := m.Publish(m.w.t.Context(), m.nix, node.PublishRequest{Alias: alias, Roots: roots}); err != nil {
+		m.w.t.Fatalf("publish: %v", err)
+	}
+}
+
+// reads asks m's gateway side for the path, as Nix does: narinfo first, then the whole NAR.
+func (m *machine) reads(p nix.StorePath) ([]byte, error) {
+	m.w.t.Helper()
+	ctx, cancel := context.WithTimeout(m.w.t.Context(), 20*time.Second)
+	defer cancel()
+	v, err := m.Info(ctx, "", p.Hash())
+	if err != nil {
+		return nil, fmt.Errorf("narinfo: %w", err)
+	}
+	nar, err := m.Nar(ctx, "", v.Entry().NarHash, p.Hash())
+	if err != nil {
+		return nil, fmt.Errorf("open NAR: %w", err)
+	}
+	defer nar.Close()
+	var got bytes.Buffer
+	if err := nar.WriteRange(ctx, &got, 0, nar.Size()); err != nil {
+		return got.Bytes(), fmt.Errorf("read NAR: %w", err)
+	}
+	return got.Bytes(), nil
+}
+
+// gets is reads that must succeed with the very bytes that the publisher's Nix has.
+func (m *machine) gets(from *machine, p nix.StorePath) {
+	m.w.t.Helper()
+	got, err := m.reads(p)
+	if err != nil {
+		m.w.t.Fatalf("%s gets %s: %v", m.name, p.Base(), err)
+	}
+	if want := from.nix.nar(p); !bytes.Equal(got, want) {
+		m.w.t.Fatalf("%s got %d other bytes for %s", m.name, len(got), p.Base())
+	}
+}
+
+// fakeNix is a Nix store of made-up paths.
+type fakeNix struct {
+	mu    sync.Mutex
+	infos map[nix.StorePath]daemon.PathInfo
+	nars  map[nix.StorePath][]byte
+	order []nix.StorePath
+}
+
+func newFakeNix() *fakeNix {
+	return &fakeNix{infos: make(map[nix.StorePath]daemon.PathInfo), nars: make(map[nix.StorePath][]byte)}
+}
+
+// build makes a path called name of about size random bytes in which the hashes of refs and its own occur. salt stands
+// for the rest of its inputs: another salt is another hash over the same content.
+func (f *fakeNix) build(name, salt string, size int, refs ...nix.StorePath) nix.StorePath {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sum := sha256.New()
+	fmt.Fprintln(sum, name, salt, size)
+	for _, r := range refs {
+		fmt.Fprintln(sum, r)
+	}
+	var h nix.PathHash
+	copy(h[:], sum.Sum(nil))
+	p, err := nix.ParseBaseName(h.String() + "-" + name)
+	if err != nil {
+		panic(err)
+	}
+	random := mathrand.NewChaCha8(sha256.Sum256([]byte(name)))
+	data := make([]byte, size)
+	random.Read(data)
+	all := append([]nix.StorePath{p}, refs...)
+	for k := 0; size > 64; k++ {
+		at := 32 + k*20_000
+		if at+32 > size {
+			break
+		}
+		copy(data[at:], all[k%len(all)].Hash().String())
+	}
+	var nar bytes.Buffer
+	tree := &nix.NarNode{Type: 'd', Entries: map[string]*nix.NarNode{"bin": {Type: 'x', Data: data}, "name": {Type: 'f', Data: []byte(name)}}}
+	if err := tree.WriteNar(&nar); err != nil {
+		panic(err)
+	}
+	f.nars[p] = nar.Bytes()
+	info := daemon.PathInfo{Path: p, NarHash: sha256.Sum256(nar.Bytes()), NarSize: uint64(nar.Len()), References: append(refs[:len(refs):len(refs)], p), Ultimate: true}
+	f.infos[p] = info
+	f.order = append(f.order, p)
+	return p
+}
+
+func (f *fakeNix) nar(p nix.StorePath) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nars[p]
+}
+
+func (f *fakeNix) Closure(_ context.Context, roots []nix.StorePath) ([]daemon.PathInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	want := make(map[nix.StorePath]bool)
+	var visit func(p nix.StorePath) error
+	visit = func(p nix.StorePath) error {
+		info, ok := f.infos[p]
+		if !ok {
+			return &daemon.NotValidError{Paths: []nix.StorePath{p}}
+		}
+		if want[p] {
+			return nil
+		}
+		want[p] = true
+		for _, r := range info.References {
+			if err := visit(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, r := range roots {
+		if err := visit(r); err != nil {
+			return nil, err
+		}
+	}
+	var out []daemon.PathInfo
+	for _, p := range f.order { // built after what it refers to
+		if want[p] {
+			out = append(out, f.infos[p])
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeNix) AddTempRoot(context.Context, nix.StorePath) error { return nil }
+
+func (f *fakeNix) Nar(_ context.Context, p nix.StorePath, w io.Writer) error {
+	_, err := w.Write(f.nar(p))
+	return err
+}
+
+// waitsFor waits until m's catalog lists p.
+func (m *machine) waitsFor(p nix.StorePath) {
+	m.w.t.Helper()
+	m.eventually("to list "+p.Base(), func() bool {
+		_, err := m.Info(m.w.t.Context(), "", p.Hash())
+		return err == nil
+	})
+}
+
+// waitsSettled waits until all of p is durable on m.
+func (m *machine) waitsSettled(p nix.StorePath) {
+	m.w.t.Helper()
+	m.eventually("to hold "+p.Base(), func() bool {
+		s, err := m.Show(m.w.t.Context(), node.ShowQuery{Alias: m.Spaces()[0].Alias, Glob: p.Name()})
+		return err == nil && len(s.Found) > 0 && s.Found[0].Held
+	})
+}
+
+// eventually waits for a condition that other goroutines bring about.
+func (m *machine) eventually(what string, ok func() bool) {
+	m.w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			m.w.t.Fatalf("%s waited in vain %s", m.name, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
