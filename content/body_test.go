@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/flurry-nix/flurry/nix"
@@ -111,6 +114,11 @@ func TestParseBodyRefusesEveryTruncation(t *testing.T) {
 			t.Errorf("the first %d of %d bytes: %v", n, len(good), err)
 		}
 	}
+	const secondID = 8 + 3 + 1 + 3 + 32 + 3
+	_, err := ParseBody(good[:secondID+31])
+	if want := fmt.Sprintf("ends in 32 bytes at byte %d", secondID); !strings.Contains(err.Error(), want) {
+		t.Errorf("cut off in the second id: %v; want it to say %q", err, want)
+	}
 }
 
 // A flipped bit may leave a well-formed body, but never the same one.
@@ -137,7 +145,6 @@ func TestBodyCounts(t *testing.T) {
 		{"a chunk more", rawBody(MaxChunks+1, many(MaxChunks+1, 1)), false},
 		{"most rewrites", rawBody(MaxRewrites*32, many(MaxRewrites*32/MaxChunk, MaxChunk), many(MaxRewrites, 0, 0)...), true},
 		{"a rewrite more", rawBody(MaxRewrites*32+32, append(many(MaxRewrites*32/MaxChunk, MaxChunk), 32), many(MaxRewrites+1, 0, 0)...), false},
-		{"too many bytes", append(rawBody(1, []uint64{1}), make([]byte, MaxBody)...), false},
 	} {
 		b, err := ParseBody(c.raw)
 		if (err == nil) != c.ok {
@@ -145,6 +152,37 @@ func TestBodyCounts(t *testing.T) {
 		}
 		if c.ok && !bytes.Equal(b.Append(nil), c.raw) {
 			t.Errorf("%s: the body prints otherwise than it was read", c.name)
+		}
+	}
+}
+
+// Too long is refused for its length, before anything of it is read: with one
+// byte less, it is the magic that is wrong.
+func TestParseBodyLooksAtTheLengthFirst(t *testing.T) {
+	raw := make([]byte, MaxBody+1)
+	_, tooLong := ParseBody(raw)
+	_, wrong := ParseBody(raw[:MaxBody])
+	if !errors.Is(tooLong, ErrBody) || !errors.Is(wrong, ErrBody) || tooLong.Error() == wrong.Error() {
+		t.Errorf("%v; %v", tooLong, wrong)
+	}
+}
+
+// The counts of a few bytes cannot make the reader allocate what they claim.
+func TestParseBodyAllocatesWithinItsInput(t *testing.T) {
+	most := binary.AppendUvarint(binary.AppendUvarint([]byte("flurryB1"), MaxChunks), MaxChunks)
+	for name, raw := range map[string][]byte{
+		"chunks":   append(most, 1),
+		"rewrites": append(binary.AppendUvarint(rawBody(1<<20, slices.Repeat([]uint64{MaxChunk}, 4))[:8+3+1+4*35], MaxRewrites), 0, 0),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ParseBody(raw)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrBody) || !strings.Contains(err.Error(), "room") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+			t.Errorf("%s: %d bytes made the reader allocate %d", name, len(raw), n)
 		}
 	}
 }
@@ -172,7 +210,8 @@ func TestBodyCheck(t *testing.T) {
 	if b.Slots() != 2 {
 		t.Errorf("Slots is %d, want 2", b.Slots())
 	}
-	allowed := func(h nix.PathHash) bool { return h != hashes[2] }
+	stranger := randomHash(newRand(3))
+	allowed := func(h nix.PathHash) bool { return h != stranger }
 	for _, c := range []struct {
 		name  string
 		size  uint64
@@ -186,7 +225,7 @@ func TestBodyCheck(t *testing.T) {
 		{"a slot without a hash", 100, hashes[:1], false},
 		{"a hash without a slot", 100, hashes, false},
 		{"a hash twice", 100, []nix.PathHash{hashes[0], hashes[0]}, false},
-		{"a hash that is no reference", 100, hashes[1:], false},
+		{"a hash that is no reference", 100, []nix.PathHash{hashes[0], stranger}, false},
 	} {
 		if err := b.Check(c.size, c.slots, allowed); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrBody) {
 			t.Errorf("%s: %v", c.name, err)

@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -49,7 +50,7 @@ func TestNewRewriterRefuses(t *testing.T) {
 	rng := newRand(8)
 	hashes := []nix.PathHash{randomHash(rng), randomHash(rng)}
 	body := func(size uint64, rewrites ...Rewrite) *Body {
-		return &Body{Size: size, Chunks: []Piece{{Length: 64}}, Rewrites: rewrites}
+		return &Body{Size: size, Chunks: []Piece{{Length: uint32(size)}}, Rewrites: rewrites}
 	}
 	if _, err := NewRewriter(body(64, Rewrite{0, 0}, Rewrite{0, 1}), hashes); err != nil {
 		t.Fatal(err)
@@ -59,8 +60,11 @@ func TestNewRewriterRefuses(t *testing.T) {
 		"too many slots": body(96, Rewrite{0, 0}, Rewrite{0, 1}, Rewrite{0, 2}),
 		"slot unused":    body(64, Rewrite{0, 1}),
 		"overrun":        body(64, Rewrite{0, 0}, Rewrite{1, 1}),
-		"wrong size":     body(65, Rewrite{0, 0}, Rewrite{0, 1}),
-		"no slots":       body(64),
+		"wrong size":     {Size: 65, Chunks: []Piece{{Length: 64}}, Rewrites: []Rewrite{{0, 0}, {0, 1}}},
+		"chunk too long": body(MaxChunk+1, Rewrite{0, 0}, Rewrite{0, 1}),
+		"too many chunks": {Size: MaxChunks + 1, Chunks: slices.Repeat([]Piece{{Length: 1}}, MaxChunks+1),
+			Rewrites: []Rewrite{{0, 0}, {0, 1}}},
+		"no slots": body(64),
 	} {
 		if _, err := NewRewriter(b, hashes); !errors.Is(err, ErrBody) {
 			t.Errorf("%s: %v", name, err)

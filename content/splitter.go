@@ -59,7 +59,7 @@ type Splitter struct {
 
 	// Of the goroutine that writes.
 	cur     *block // being filled
-	made    int    // blocks taken from the pool
+	taken   int    // blocks that are the Splitter's, not the pool's
 	started bool
 	closed  bool
 
@@ -176,11 +176,12 @@ func (s *Splitter) end() error {
 	err := context.Cause(s.ctx)
 	s.cancel(ErrClosed)
 	if s.cur != nil {
-		s.opts.Pool.put(s.cur)
+		s.free <- s.cur
 		s.cur = nil
 	}
 	for len(s.free) > 0 {
 		s.opts.Pool.put(<-s.free)
+		s.taken--
 	}
 	return err
 }
@@ -193,8 +194,8 @@ func (s *Splitter) ready() error {
 	if s.cur != nil {
 		return nil
 	}
-	if s.made < cap(s.free) && len(s.free) == 0 {
-		s.made++
+	if s.taken < cap(s.free) && len(s.free) == 0 {
+		s.taken++
 		s.cur = s.opts.Pool.get()
 	} else {
 		select {

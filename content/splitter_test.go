@@ -45,7 +45,7 @@ var realBounds = bounds{chunks: MaxChunks, rewrites: MaxRewrites}
 // TestSplitAgainstRules has short blocks, so that a match, a chunk and a write
 // meet their ends in every way.
 func TestSplitAgainstRules(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := newRand(100 + seed)
 			size := 1 + rng.IntN(200_000)
@@ -101,6 +101,22 @@ func TestSplitAcrossChunks(t *testing.T) {
 	}
 	if straddled == 0 {
 		t.Error("no rewrite straddles a cut")
+	}
+}
+
+// TestSplitCarriesTheMost ends a block with the longest unfinished chunk and the
+// longest beginning of a match.
+func TestSplitCarriesTheMost(t *testing.T) {
+	text := strings.Repeat("0", hashChars-1) + "1"
+	for zeros := MaxChunk - 2; zeros <= MaxChunk; zeros++ {
+		nar := slices.Concat(make([]byte, zeros), []byte(text), make([]byte, 1000))
+		o := SplitOptions{
+			Candidates: parseHashes(t, []string{text}),
+			Pool:       &Pool{size: headroom + zeros + hashChars - 1},
+		}
+		if want := checkSplit(t, nar, o, realBounds, always(100_000)); len(want.places) != 1 {
+			t.Errorf("after %d zeros the hash part is not found", zeros)
+		}
 	}
 }
 
@@ -177,7 +193,7 @@ func TestSplitMaxRewrites(t *testing.T) {
 func TestSplitTooLarge(t *testing.T) {
 	nar := noise(newRand(16), 2<<20)
 	n := len(naiveCut(nar))
-	for most := n - 2; most <= n+1; most++ {
+	for _, most := range []int{0, 1, n / 2, n - 1, n, n + 1} {
 		s := newSplitter(context.Background(), SplitOptions{}, bounds{chunks: most, rewrites: MaxRewrites})
 		for p := nar; len(p) > 0; p = p[min(len(p), 100_000):] {
 			if _, err := s.Write(p[:min(len(p), 100_000)]); err != nil && !errors.Is(err, ErrTooLarge) {
@@ -231,8 +247,8 @@ func TestSplitterStopsAtPutsError(t *testing.T) {
 		if err != nil && !errors.Is(err, disk) {
 			t.Errorf("Write: %v", err)
 		}
-		if _, err := s.Close(); !errors.Is(err, disk) {
-			t.Errorf("Close: %v", err)
+		if _, err := s.Close(); !errors.Is(err, disk) || s.taken != 0 {
+			t.Errorf("Close: %v, and %d blocks are not given back", err, s.taken)
 		}
 	}
 }
@@ -283,6 +299,9 @@ func TestSplitterAbort(t *testing.T) {
 		if n := running.Load(); n != 0 {
 			t.Errorf("%d calls of Put run after Abort", n)
 		}
+		if s.taken != 0 {
+			t.Errorf("Abort after %d bytes keeps %d blocks", n, s.taken)
+		}
 		s.Abort()
 		if _, err := s.Write(nar); !errors.Is(err, ErrClosed) {
 			t.Errorf("Write after Abort: %v", err)
@@ -291,6 +310,38 @@ func TestSplitterAbort(t *testing.T) {
 			t.Errorf("Close after Abort: %v", err)
 		}
 	}
+}
+
+// Chunks that wait for a worker when the Splitter is aborted are not put.
+func TestSplitterAbortPutsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release, aborted := make(chan struct{}), make(chan struct{})
+		var calls atomic.Int64
+		s := NewSplitter(t.Context(), SplitOptions{Workers: 1, Put: func(ChunkID, []byte) error {
+			calls.Add(1)
+			<-release
+			return nil
+		}})
+		if _, err := s.Write(make([]byte, blockSize)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // one chunk is being put, the next wait
+		go func() {
+			s.Abort()
+			close(aborted)
+		}()
+		synctest.Wait()
+		select {
+		case <-aborted:
+			t.Error("Abort does not wait for Put")
+		default:
+		}
+		close(release)
+		<-aborted
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d chunks were put, want the one that had begun", n)
+		}
+	})
 }
 
 func TestSplitterClosedTwice(t *testing.T) {
@@ -333,12 +384,12 @@ func TestSplitterMemory(t *testing.T) {
 				finished <- err
 			}()
 			synctest.Wait()
-			if s.made != blocks || written > blocks*size {
-				t.Errorf("with %d workers, %d blocks are in use and %d bytes taken in, want %d blocks", workers, s.made, written, blocks)
+			if s.taken != blocks || written > blocks*size {
+				t.Errorf("with %d workers, %d blocks are in use and %d bytes taken in, want %d blocks", workers, s.taken, written, blocks)
 			}
 			close(release)
-			if err := <-finished; err != nil || s.made != blocks {
-				t.Errorf("in the end %d blocks, %v", s.made, err)
+			if err := <-finished; err != nil || s.taken != 0 {
+				t.Errorf("in the end: %v, and %d blocks are not given back", err, s.taken)
 			}
 		})
 	}
