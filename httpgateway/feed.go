@@ -17,10 +17,6 @@ var (
 	errLeft    = errors.New("the client went away")
 )
 
-// writePiece is how much one deadline of clientStall is for, so that a slow
-// client is not cut off in the midst of one long write.
-const writePiece = 1 << 20
-
 // feed carries one archive from a Cache to a client. The Cache's code runs on a
 // goroutine of its own, so that it can be left behind when it hangs; it writes
 // into the feed, and a feed that has ended takes no more: by then net/http may

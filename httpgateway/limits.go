@@ -19,8 +19,18 @@ const (
 	// one that comes back later resumes by Range.
 	clientStall = 10 * time.Minute
 
+	// writePiece is how much of a long write one clientStall is for, since a
+	// write says nothing before all of it is out. A client that takes two pieces
+	// in every clientStall, 220 bytes a second, is never cut off.
+	writePiece = 64 << 10
+
 	// readHeaderTimeout is for the lines of a request, all of them.
 	readHeaderTimeout = 5 * time.Second
+
+	// bodyTimeout is for the body of a request. The gateway reads none, but
+	// net/http discards a short one before it takes the next request, and would
+	// wait for it for ever.
+	bodyTimeout = time.Second
 
 	// idleTimeout is above the 90 s after which newer Nix stops reusing a
 	// connection, so that the client is the one to close it.

@@ -24,26 +24,29 @@ const (
 	textPage     = "This is flurry's binary cache for Nix on this machine (flurry status).\n"
 )
 
-// missTexts say why a path is not here, by outcome; narinfo first, archive
-// second. The path hash follows, and a bracket.
+// missText says why a path is not here.
 func missText(t target, o Outcome) string {
 	switch {
 	case o == Late:
-		return "not here: nobody answered in time (flurry why "
+		return "nobody answered in time"
+	case o != NotHere && t.kind == kindNar:
+		return "this node failed to get the archive"
 	case o != NotHere:
-		return "not here: this node failed to find out (flurry why "
+		return "this node failed to find out"
 	case t.kind == kindNar:
-		return "not here: nobody within reach has this archive (flurry why "
+		return "nobody within reach has this archive"
 	case t.view != "":
-		return "not here: this namespace has not published it (flurry why "
+		return "this namespace has not published it"
 	default:
-		return "not here: no namespace in use has published it (flurry why "
+		return "no namespace in use has published it"
 	}
 }
 
 func writeMiss(w http.ResponseWriter, r *http.Request, t target, o Outcome) {
 	b := make([]byte, 0, 128)
+	b = append(b, "not here: "...)
 	b = append(b, missText(t, o)...)
+	b = append(b, " (flurry why "...)
 	b = t.hash.AppendTo(b)
 	b = append(b, ")\n"...)
 	writeLengthed(w, r, http.StatusNotFound, b)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // NewServer returns a server with the bounds that a gateway needs, for any
@@ -75,6 +76,10 @@ func (t *turnstile) state(_ net.Conn, s http.ConnState) {
 
 func (t *turnstile) wrap(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// It cannot fail: the connection is a server's own.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
 		if r.Context().Value(crowded{}) == nil {
 			handler.ServeHTTP(w, r)
 			return
