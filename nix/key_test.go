@@ -230,13 +230,11 @@ func TestKeysOfSmallOrderAreRejected(t *testing.T) {
 			raw, _ := hex.DecodeString(y)
 			raw[31] |= sign
 			k := PublicKey{Name: "a", Key: [32]byte(raw)}
-			forgeries := 0
-			for i := range 256 {
-				if ed25519.Verify(raw, []byte{byte(i)}, forged) {
-					forgeries++
-				}
+			works := false
+			for i := 0; i < 256 && !works; i++ {
+				works = ed25519.Verify(raw, []byte{byte(i)}, forged)
 			}
-			if forgeries == 0 {
+			if !works {
 				t.Errorf("%x: the forgery does not work; is the point of small order?", raw)
 			}
 			var e *KeyError

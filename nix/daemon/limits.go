@@ -19,7 +19,7 @@ const (
 
 	// maxLog is how many bytes of log and progress a daemon may send before it
 	// answers. The questions asked here make it say next to nothing.
-	maxLog = 16 << 20
+	maxLog = 4 << 20
 
 	// maxTraces and maxFields bound the parts of one message.
 	maxTraces = 10_000

@@ -203,11 +203,11 @@ func TestBrokenDaemons(t *testing.T) {
 		"activity of endless fields":  {after(stderrStartActivity, 1, 1, 1, "", maxFields+1), "a list of fields of 1001"},
 		"field of an unknown type":    {after(stderrResult, 1, 1, 1, 2), "a field's type of 2"},
 		"result of an oversized text": {after(stderrResult, 1, 1, 1, 1, uint64(maxMessage+1)), "a log line of"},
-		"endless log lines":           {endless(stderrNext, strings.Repeat("log ", 1000)), "more than 16777216 bytes of log"},
-		"endless empty log lines":     {endless(stderrNext, ""), "more than 16777216 bytes of log"},
-		"endless activities":          {endless(stderrStartActivity, 1, 1, 1, "text", 1, 1, "field", 0), "more than 16777216 bytes of log"},
-		"endless ends of activities":  {endless(stderrStopActivity, 1), "more than 16777216 bytes of log"},
-		"endless results":             {endless(stderrResult, 1, 1, 1, 0, 5), "more than 16777216 bytes of log"},
+		"endless log lines":           {endless(stderrNext, strings.Repeat("log ", 1000)), "more than 4194304 bytes of log"},
+		"endless empty log lines":     {endless(stderrNext, ""), "more than 4194304 bytes of log"},
+		"endless activities":          {endless(stderrStartActivity, 1, 1, 1, "text", 1, 1, "field", 0), "more than 4194304 bytes of log"},
+		"endless ends of activities":  {endless(stderrStopActivity, 1), "more than 4194304 bytes of log"},
+		"endless results":             {endless(stderrResult, 1, 1, 1, 0, 5), "more than 4194304 bytes of log"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := startFake(t, tt.script, tt.script)
@@ -436,7 +436,7 @@ func TestProcessThatFails(t *testing.T) {
 		"fails":          {"echo 'error: the store is locked' >&2; exit 1", "the store is locked"},
 		"says too much":  {"i=0; while [ $i -lt 2000 ]; do echo noise >&2; i=$((i+1)); done; echo the reason >&2; exit 1", "the reason"},
 		"ends at once":   {"exit 0", "greet the Nix daemon"},
-		"is no daemon":   {"echo hello, world, this is a shell", "not a Nix daemon"},
+		"is no daemon":   {"echo hello, world, this is a shell; cat > /dev/null", "not a Nix daemon"},
 		"leaves a child": {"sleep 5 >/dev/null & echo 'error: gone' >&2; exit 1", "gone"},
 	} {
 		_, err := Open(t.Context(), Options{Remote: "local", Command: []string{"/bin/sh", "-c", tt.script}})
