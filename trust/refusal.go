@@ -28,7 +28,6 @@ const (
 	NoDocument      Reason = "no-document"      // publications need a namespace with a document
 	NoPublication   Reason = "no-publication"   // entries of a namespace with a document need a publication
 	MissingList     Reason = "missing-list"     // a kept list that the document names is not here
-	Rollback        Reason = "rollback"         // an older document than the one accepted
 	FutureDated     Reason = "future-dated"     // held until its time comes
 	DocumentExpired Reason = "document-expired" // a writer dated it after the document's expiry
 	PastExpiry      Reason = "past-expiry"      // its own expiry has passed
