@@ -82,8 +82,8 @@ func (d declared) of(e *namespace.Entry) []elsewhere {
 	return all
 }
 
-// unindexOps take publications out of the index again. what is listed by coming,
-// which is written in the same batch, keeps its proofs.
+// unindexOps take publications out of the index again. What coming lists, which
+// is written in the same batch, keeps its proofs.
 func (c *Catalog) unindexOps(s *space, gone []*publication, coming *namespace.Publication) ([]Op, error) {
 	if len(gone) == 0 {
 		return nil, nil
@@ -110,20 +110,31 @@ func (c *Catalog) unindexOne(s *space, id namespace.ID, stays map[nix.PathHash]b
 	if err != nil {
 		return nil, err
 	}
-	ops := []Op{remove(s.id.factsKey(id)), remove(s.id.detailsKey(id)), removePrefix(s.id.entriesKey(id))}
+	ops := []Op{remove(s.id.factsKey(id)), remove(s.id.detailsKey(id))}
 	for _, e := range entries {
-		h := e.Path.Hash()
-		ops = append(ops, remove(s.id.listerKey(h, id)))
-		if e.HasBody() {
-			ops = append(ops, remove(s.id.bodyKey(e.Body, id, h)))
-		}
-		listers, err := c.listers(s, h)
+		more, err := c.unlistOps(s, id, e, stays[e.Path.Hash()])
 		if err != nil {
 			return nil, err
 		}
-		if len(listers) <= 1 && !stays[h] {
-			ops = append(ops, remove(s.id.listedKey(h)), removePrefix(s.id.provensKey(h)))
-		}
+		ops = append(ops, more...)
+	}
+	return ops, nil
+}
+
+// unlistOps take one entry out of the index. When nobody else lists its path,
+// and it does not stay for another reason, its proofs go as well.
+func (c *Catalog) unlistOps(s *space, id namespace.ID, e *namespace.Entry, stays bool) ([]Op, error) {
+	h := e.Path.Hash()
+	ops := []Op{remove(s.id.entryKey(id, h)), remove(s.id.listerKey(h, id))}
+	if e.HasBody() {
+		ops = append(ops, remove(s.id.bodyKey(e.Body, id, h)))
+	}
+	listers, err := c.listers(s, h)
+	if err != nil {
+		return nil, err
+	}
+	if len(listers) <= 1 && !stays {
+		ops = append(ops, remove(s.id.listedKey(h)), removePrefix(s.id.provensKey(h)))
 	}
 	return ops, nil
 }

@@ -35,6 +35,10 @@ const (
 	MaxNamespacePublications = 1 << 17
 	MaxNamespaceEntries      = 1 << 22
 
+	// MaxKept bounds the entries of one upstream namespace: a cache of what this
+	// machine had to do with. Each is about a kilobyte of disk.
+	MaxKept = 1 << 18
+
 	// MaxAnswers is how many entries Lookup returns for one path: what a lookup
 	// answer of the protocol carries. A path has one entry for each signer and
 	// content, mostly one or two in all.

@@ -42,8 +42,11 @@ func (t *totals) subtract(o totals) {
 	t.missing -= o.missing
 }
 
-// limits bound totals.
-type limits struct{ signer, namespace totals }
+// limits bound totals, and the entries of an upstream namespace.
+type limits struct {
+	signer, namespace totals
+	kept              int
+}
 
 func defaultLimits() limits {
 	return limits{
@@ -61,6 +64,7 @@ func defaultLimits() limits {
 			uses:         MaxNamespacePublications * MaxSignerUses / MaxPublications,
 			missing:      MaxNamespacePublications * MaxSignerMissing / MaxPublications,
 		},
+		kept: MaxKept,
 	}
 }
 

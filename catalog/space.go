@@ -8,8 +8,9 @@ import (
 	"github.com/flurry-nix/flurry/trust"
 )
 
-// space is one namespace in memory. Catalog.mu guards all of it but memo and
-// walking, which guard themselves, and what never changes.
+// space is one namespace in memory. Catalog.mu guards all of it but what never
+// changes, memo and walking, which guard themselves, and kept, which belongs to
+// whoever holds Catalog.writing.
 type space struct {
 	address namespace.Address // never changes, nor does id
 	id      spaceID
@@ -21,6 +22,7 @@ type space struct {
 	changed chan struct{} // closed at the next change; nil until somebody waits
 
 	counted statsMemo
+	kept    int // entries of an upstream, once they were counted
 	memo    closureMemo
 	walking chan struct{} // held by who walks a closure
 }

@@ -17,7 +17,35 @@ import (
 // closes it with t.Cleanup where that is needed.
 func RunCatalog(t *testing.T, open func(t *testing.T) catalog.KV) {
 	for name, test := range map[string]func(*testing.T, *Bench){
-		"Publish": testPublish,
+		"Publish":         testPublish,
+		"List":            testList,
+		"Held":            testHeld,
+		"Expiry":          testExpiry,
+		"ClockGoesBack":   testClockGoesBack,
+		"Uses":            testUses,
+		"UsesThroughVoid": testUsesThroughVoid,
+		"Frozen":          testFrozen,
+		"Serials":         testSerials,
+		"TwoOfOneSerial":  testTwoOfOneSerial,
+		"EarlyDocument":   testEarlyDocument,
+		"ClosedWriter":    testClosedWriter,
+		"Withdraw":        testWithdraw,
+		"Deny":            testDeny,
+		"PolicyChanged":   testPolicyChanged,
+		"Forget":          testForget,
+		"Drop":            testDrop,
+		"Order":           testOrder,
+		"Proven":          testProven,
+		"Distrust":        testDistrust,
+		"Complete":        testComplete,
+		"CompleteMemo":    testCompleteMemo,
+		"CompleteCircle":  testCompleteCircle,
+		"Changes":         testChanges,
+		"Changed":         testChanged,
+		"Keep":            testKeep,
+		"DocumentLost":    testDocumentLost,
+		"Rebuild":         testRebuild,
+		"NamespacesApart": testNamespacesApart,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, NewBench(t, open(t))) })
 	}

@@ -1,0 +1,167 @@
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// Keep remembers a verified entry of an upstream namespace, which has no
+// publications, so that Lookup finds it. There is one entry for a path; one that
+// was proven is not replaced. It is a cache: a crash may lose the last ones, and
+// beyond MaxKept others make room, taken by chance.
+func (c *Catalog) Keep(ctx context.Context, v trust.Verified) error {
+	if v.IsZero() {
+		return fmt.Errorf("keep entry: %w", trust.ErrUntrusted)
+	}
+	unlock, err := c.lockWriting(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := c.keep(v); err != nil {
+		return fmt.Errorf("keep %s of %s: %w", v.Path().Base(), v.Address().Name(), err)
+	}
+	return nil
+}
+
+func (c *Catalog) keep(v trust.Verified) error {
+	s, err := c.upstream(v.Address())
+	if err != nil {
+		return err
+	}
+	h, none := v.Path().Hash(), namespace.ID{}
+	ops, keeps, err := c.replaceOps(s, h)
+	if err != nil || keeps {
+		return err
+	}
+	fresh := ops == nil
+	ops = append(ops, s.id.entryOps(none, &listed{entry: v.Entry()})...)
+	if err := c.kv.Apply(ops, false); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fresh {
+		s.kept++
+	}
+	s.graph.version++
+	c.cache.drop(s.id, h)
+	c.changed(s)
+	return nil
+}
+
+// replaceOps take out the entry that is kept for a path, if there is one, unless
+// it keeps its place.
+func (c *Catalog) replaceOps(s *space, h nix.PathHash) (ops []Op, keeps bool, err error) {
+	if kept, err := c.has(s.id.listedKey(h)); err != nil || !kept {
+		return nil, false, err
+	}
+	old, err := c.listed(s, namespace.ID{}, h)
+	if err != nil {
+		return nil, false, err
+	}
+	if proven, err := c.has(s.id.provenKey(h, factOf(old.entry))); err != nil || proven {
+		return nil, proven, err
+	}
+	ops, err = c.unlistOps(s, namespace.ID{}, old.entry, true)
+	return ops, false, err
+}
+
+// upstream returns the space of an upstream namespace, with room in it. It is
+// begun when there is none.
+func (c *Catalog) upstream(a namespace.Address) (*space, error) {
+	s, r, err := c.place(a)
+	if err != nil {
+		return nil, err
+	}
+	if s.policy != nil {
+		if !r.upstream {
+			return nil, fmt.Errorf("it has a document: entries stand in publications there")
+		}
+		return s, c.trim(s)
+	}
+	if r.serial > 0 {
+		return nil, fmt.Errorf("it had a document")
+	}
+	r.upstream, r.left = true, false
+	if err := c.kv.Apply([]Op{put(s.id.key(keyNamespace), r.encode())}, true); err != nil {
+		return nil, err
+	}
+	c.install(s, trust.NewUpstreamPolicy(a), r)
+	return s, nil
+}
+
+// trim makes room in a full upstream namespace: a page of entries from some
+// place in the order of their hashes goes.
+func (c *Catalog) trim(s *space) error {
+	if err := c.countKept(s); err != nil {
+		return err
+	}
+	if s.kept < c.limits.kept {
+		return nil
+	}
+	var some nix.PathHash
+	rand.Read(some[:])
+	gone, err := c.keptFrom(s, some)
+	if err == nil && len(gone) == 0 {
+		gone, err = c.keptFrom(s, nix.PathHash{})
+	}
+	if err != nil {
+		return err
+	}
+	var ops []Op
+	for _, e := range gone {
+		more, err := c.unlistOps(s, namespace.ID{}, e, false)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, more...)
+	}
+	if err := c.kv.Apply(ops, false); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.kept -= len(gone)
+	s.graph.version++
+	s.graph.losses++
+	c.cache.clear()
+	c.changed(s)
+	return nil
+}
+
+// countKept counts the entries of an upstream namespace, once.
+func (c *Catalog) countKept(s *space) error {
+	if s.kept != 0 {
+		return nil
+	}
+	n := 0
+	for _, err := range c.paths(s) {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	s.kept = n
+	return nil
+}
+
+// keptFrom returns a page of the kept entries from a hash on.
+func (c *Catalog) keptFrom(s *space, from nix.PathHash) ([]*namespace.Entry, error) {
+	var page []*namespace.Entry
+	none := namespace.ID{}
+	err := c.kv.Scan(s.id.entriesKey(none), s.id.entryKey(none, from), func(_, v []byte) (bool, error) {
+		l, err := decodeListed(v)
+		if err != nil {
+			return false, err
+		}
+		page = append(page, l.entry)
+		return len(page) < min(pageSize, 1+c.limits.kept/8), nil
+	})
+	return page, err
+}
