@@ -69,15 +69,15 @@ func multiples(n, limit, most int) (out []int) {
 	return out
 }
 
-// TestSplitAcrossFullBlocks uses blocks as they are, and puts a hash part at every
-// offset across the border of the first two.
+// TestSplitAcrossFullBlocks uses blocks as they are, and puts a hash part across
+// the border of the first two.
 func TestSplitAcrossFullBlocks(t *testing.T) {
 	rng := newRand(11)
 	h := randomHash(rng)
 	pool := new(Pool)
 	const border = blockSize - headroom
 	nar := noise(rng, border+300_000)
-	for shift := range hashChars + 2 {
+	for _, shift := range []int{0, 1, 2, 16, 30, 31, 32, 33} {
 		p := bytes.Clone(nar)
 		copy(p[border-shift:], h.String())
 		want := checkSplit(t, p, SplitOptions{Candidates: []nix.PathHash{h}, Pool: pool}, realBounds, always(256<<10))
