@@ -83,7 +83,7 @@ type Node struct {
 	downloads map[downloadKey]*download
 }
 
-// New wires a node. It starts nothing: Run does.
+// New wires a node. It starts nothing: Start does.
 func New(needs Needs, settings Settings) *Node {
 	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), tasks: newTasks()}
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
@@ -92,15 +92,12 @@ func New(needs Needs, settings Settings) *Node {
 	return n
 }
 
-// Run follows, discovers and announces until ctx ends, and returns when everything the node started has ended.
-func (n *Node) Run(ctx context.Context) error {
-	if err := n.tasks.open(ctx); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	n.tasks.wait()
-	return nil
-}
+// Start makes the node run until ctx ends: from now on it fetches, and follows others once it is online. It is called
+// once. Wait must be called after ctx has ended.
+func (n *Node) Start(ctx context.Context) error { return n.tasks.open(ctx) }
+
+// Wait returns when the context of Start and everything the node started have ended.
+func (n *Node) Wait() { n.tasks.wait() }
 
 // links are a node's ways to others.
 type links struct {
@@ -150,13 +147,4 @@ func (n *Node) space(alias string) (Space, error) {
 		return Space{}, fmt.Errorf("%w: %q", ErrUnknownNamespace, alias)
 	}
 	return s, nil
-}
-
-// Running reports whether Run was called and its context has not ended.
-func (n *Node) Running() bool {
-	_, cancel, ok := n.tasks.Context()
-	if ok {
-		cancel()
-	}
-	return ok
 }

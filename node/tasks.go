@@ -6,11 +6,12 @@ import (
 	"sync"
 )
 
-// tasks are the goroutines that outlive the call that started them. They run under the context of Run, which waits
-// for all of them; nothing starts before Run or after its end.
+// tasks are the goroutines that outlive the call that started them. They run under the context of Start, and Wait
+// waits for all of them; nothing starts before Start or after its end.
 type tasks struct {
 	mu      sync.Mutex
 	ctx     context.Context // nil until open
+	ended   bool
 	running sync.WaitGroup
 }
 
@@ -20,7 +21,7 @@ func (t *tasks) open(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ctx != nil {
-		return errors.New("node: Run was called twice")
+		return errors.New("node: Start was called twice")
 	}
 	t.ctx = ctx
 	return nil
@@ -30,7 +31,7 @@ func (t *tasks) open(ctx context.Context) error {
 func (t *tasks) Go(f func(ctx context.Context)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ctx == nil || t.ctx.Err() != nil {
+	if t.ctx == nil || t.ctx.Err() != nil || t.ended {
 		return false
 	}
 	ctx := t.ctx
@@ -38,7 +39,7 @@ func (t *tasks) Go(f func(ctx context.Context)) bool {
 	return true
 }
 
-// Context returns a context that ends with Run, or by cancel. ok is false when the node is not running.
+// Context returns a context that ends with the node, or by cancel. ok is false when the node is not running.
 func (t *tasks) Context() (ctx context.Context, cancel context.CancelFunc, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,9 +50,17 @@ func (t *tasks) Context() (ctx context.Context, cancel context.CancelFunc, ok bo
 	return ctx, cancel, true
 }
 
-// wait returns when every task has ended. The context must have ended before.
+// wait returns when the context has ended and every task with it.
 func (t *tasks) wait() {
-	t.mu.Lock() // no Go is between its check and its Add
+	t.mu.Lock()
+	ctx := t.ctx
+	t.mu.Unlock()
+	if ctx == nil {
+		return
+	}
+	<-ctx.Done()
+	t.mu.Lock()
+	t.ended = true // nobody is between Go's check and its start when this lock is had
 	t.mu.Unlock()
 	t.running.Wait()
 }

@@ -50,6 +50,7 @@ type machine struct {
 	w     *world
 	name  string
 	store *storetest.Mem
+	list  *catalog.Catalog
 	keys  *keys
 	nix   *fakeNix
 	link  *transfertest.Node
@@ -87,13 +88,13 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	m.list = c
 	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: time.Now},
 		node.Settings{Share: share, Grace: time.Millisecond})
 	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
-	ready := make(chan struct{})
-	go func() { close(ready); ended <- m.Run(ctx) }()
-	<-ready
+	if err := m.Start(ctx); err != nil {
+		w.t.Fatal(err)
+	}
 	var handler transfer.Handler = m.Server()
 	if wrap != nil {
 		handler = wrap(handler)
@@ -102,22 +103,17 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 	m.stop = sync.OnceFunc(func() {
 		m.link.Close()
 		cancel()
-		if err := <-ended; err != nil {
-			w.t.Errorf("%s: %v", name, err)
-		}
+		m.Wait()
 	})
 	w.t.Cleanup(m.stop)
 	m.online()
 	return m
 }
 
-// online puts the node on the wire as soon as it runs.
+// online puts the node on the wire.
 func (m *machine) online() {
 	m.w.t.Helper()
 	router := m.w.dht.Join(m.link.Self())
-	for !m.Running() {
-		time.Sleep(time.Millisecond)
-	}
 	if err := m.GoOnline(m.link, router); err != nil {
 		m.w.t.Fatal(err)
 	}
@@ -177,7 +173,13 @@ func (m *machine) publishes(alias string, roots ...nix.StorePath) {
 // reads asks m's gateway side for the path, as Nix does: narinfo first, then the whole NAR.
 func (m *machine) reads(p nix.StorePath) ([]byte, error) {
 	m.w.t.Helper()
-	ctx, cancel := context.WithTimeout(m.w.t.Context(), 20*time.Second)
+	return m.readsFor(p, 20*time.Second)
+}
+
+// readsFor is reads within a time.
+func (m *machine) readsFor(p nix.StorePath, most time.Duration) ([]byte, error) {
+	m.w.t.Helper()
+	ctx, cancel := context.WithTimeout(m.w.t.Context(), most)
 	defer cancel()
 	v, err := m.Info(ctx, "", p.Hash())
 	if err != nil {
