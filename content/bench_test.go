@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -26,11 +27,17 @@ func BenchmarkSplit(b *testing.B) {
 	}
 }
 
-func BenchmarkRoll(b *testing.B) {
-	nar, _ := benchNar(1 << 20)
-	b.SetBytes(int64(len(nar)))
+// BenchmarkSplitSmall is what a path costs however small it is.
+func BenchmarkSplitSmall(b *testing.B) {
+	nar, candidates := benchNar(4096)
+	b.ReportAllocs()
+	pool := new(Pool)
 	for b.Loop() {
-		roll(0, nar, 0)
+		s := NewSplitter(context.Background(), SplitOptions{Candidates: candidates, Pool: pool})
+		writeAll(b, s, nar, len(nar))
+		if _, err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -44,6 +51,68 @@ func BenchmarkCut(b *testing.B) {
 			p = p[used:]
 		}
 	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	nar, candidates := benchNar(1 << 20)
+	m := newMatcher(candidates)
+	for _, c := range []struct {
+		name string
+		p    []byte
+	}{
+		{"mixed", nar},
+		{"zeros", make([]byte, 1<<20)},
+		{"worst", bytes.Repeat([]byte{'0'}, 1<<20)}, // one run of the alphabet: a lookup for each byte
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.p)))
+			for b.Loop() {
+				for at, which := m.find(c.p, 0); which >= 0; at, which = m.find(c.p, at+hashChars) {
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkParseBody(b *testing.B) {
+	nar, candidates := benchNar(benchBytes)
+	raw := benchSplit(b, nar, candidates).Body.Append(nil)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseBody(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRewriter rewrites chunks that are in the cache, as they are when they
+// have just been verified.
+func BenchmarkRewriter(b *testing.B) {
+	nar, candidates := benchNar(benchBytes)
+	split := benchSplit(b, nar, candidates)
+	r, err := NewRewriter(split.Body, split.Slots)
+	if err != nil {
+		b.Fatal(err)
+	}
+	chunk := make([]byte, MaxChunk)
+	b.SetBytes(int64(len(nar)))
+	for b.Loop() {
+		for i, p := range split.Body.Chunks {
+			r.Chunk(i, chunk[:p.Length])
+		}
+	}
+}
+
+func benchSplit(b *testing.B, nar []byte, candidates []nix.PathHash) Split {
+	b.Helper()
+	s := NewSplitter(context.Background(), SplitOptions{Candidates: candidates})
+	writeAll(b, s, nar, 256<<10)
+	split, err := s.Close()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return split
 }
 
 // benchNar returns n bytes, half noise and half text, with a hash part every

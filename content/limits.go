@@ -15,8 +15,8 @@ const (
 	// before it can tell a right chunk from a wrong one.
 	MaxChunk = 256 << 10
 
-	// MaxChunks is the most chunks in a body: NARs of about 75 GiB, which is
-	// far above the largest known, with 40 MiB of index in memory.
+	// MaxChunks is the most chunks in a body. It allows NARs of about 75 GiB,
+	// and bounds a parsed body's pieces to 36 MiB of memory.
 	MaxChunks = 1 << 20
 
 	// MaxRewrites is the most places in a body. A publisher leaves matches

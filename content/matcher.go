@@ -11,7 +11,7 @@ import (
 type matcher struct {
 	hashes  []nix.PathHash
 	texts   [][hashChars]byte // of the hashes
-	buckets []int32           // 1 + an index into texts, or 0; open addressing
+	buckets []int32           // 1 + an index into texts, or 0; open addressing, a power of two of them
 	shift   uint              // turns 64 bits into an index into buckets
 }
 
@@ -30,7 +30,7 @@ func newMatcher(candidates []nix.PathHash) *matcher {
 		}
 		k := m.bucket(&text)
 		for m.buckets[k] != 0 {
-			k = (k + 1) % len(m.buckets)
+			k = (k + 1) & (len(m.buckets) - 1)
 		}
 		m.hashes = append(m.hashes, h)
 		m.texts = append(m.texts, text)
@@ -73,7 +73,7 @@ func (m *matcher) find(p []byte, from int) (at, which int) {
 
 // lookup returns the index of the text, or -1.
 func (m *matcher) lookup(text *[hashChars]byte) int {
-	for k := m.bucket(text); m.buckets[k] != 0; k = (k + 1) % len(m.buckets) {
+	for k := m.bucket(text); m.buckets[k] != 0; k = (k + 1) & (len(m.buckets) - 1) {
 		if i := int(m.buckets[k]) - 1; m.texts[i] == *text {
 			return i
 		}
