@@ -50,6 +50,7 @@ func NewRewriter(b *Body, slots []nix.PathHash) (*Rewriter, error) {
 // and returns them. The caller owns the buffer, and has verified it with
 // [Piece.Verify]; bytes beyond the piece's length stay as they are. Chunks may come
 // in any order, and a rewrite that straddles two of them is done half in each.
+// It panics when the body has no chunk i.
 func (r *Rewriter) Chunk(i int, normalised []byte) []byte {
 	start, end := r.chunks.Start(i), r.chunks.Start(i+1)
 	end = min(end, start+uint64(len(normalised)))

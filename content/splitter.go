@@ -42,8 +42,8 @@ type Split struct {
 }
 
 // Splitter takes a NAR apart as it is written: it hashes, normalises, cuts, and
-// gives the chunks to Put. It must be closed or aborted once it has been written
-// to.
+// gives the chunks to Put. It must be closed or aborted. One goroutine at a time
+// may call its methods.
 //
 // A Splitter holds 4 MiB of buffers, and 1 MiB more for every four workers,
 // however large the NAR is; when all are in use, Write waits. The body takes
@@ -63,17 +63,21 @@ type Splitter struct {
 	started bool
 	closed  bool
 
-	// A block is in at most one of these, and each has room for all blocks.
-	free   chan *block
-	raw    chan *block
-	hashed chan *block
-
-	jobs  chan job
+	pipes
 	tasks sync.WaitGroup
 
-	// Of the stage's goroutine until tasks are done.
+	// Of one stage's goroutine each, until tasks are done.
 	narHash nix.NarHash
 	chunker *chunker
+}
+
+// pipes lead from stage to stage. A block is in at most one of the first three,
+// and each has room for all blocks, so that only free and jobs are waited for.
+type pipes struct {
+	free   chan *block // from the workers back to Write
+	raw    chan *block // from Write to hashNar
+	hashed chan *block // from hashNar to cut
+	jobs   chan job    // from cut to the workers
 }
 
 // job is a chunk for a worker, which releases the block afterwards.
@@ -91,7 +95,7 @@ const (
 )
 
 // NewSplitter returns a Splitter. When ctx ends, so does the split, with ctx's
-// error. It starts nothing before the first Write.
+// error. No goroutine is started before a Write or Close that needs it.
 func NewSplitter(ctx context.Context, o SplitOptions) *Splitter {
 	return newSplitter(ctx, o, bounds{chunks: MaxChunks, rewrites: MaxRewrites})
 }
@@ -107,10 +111,12 @@ func newSplitter(ctx context.Context, o SplitOptions, b bounds) *Splitter {
 	s := &Splitter{
 		opts:    o,
 		narHash: sha256.Sum256(nil), // until there is a block
-		free:    make(chan *block, blocks),
-		raw:     make(chan *block, blocks),
-		hashed:  make(chan *block, blocks),
-		jobs:    make(chan job, o.Workers),
+		pipes: pipes{
+			free:   make(chan *block, blocks),
+			raw:    make(chan *block, blocks),
+			hashed: make(chan *block, blocks),
+			jobs:   make(chan job, o.Workers),
+		},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.chunker = newChunker(o.Candidates, b, s.emit)
