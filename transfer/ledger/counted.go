@@ -1,23 +1,12 @@
 package ledger
 
-import (
-	"io"
-	"time"
-)
-
-// Stream is what can be counted: package wire's streams.
-type Stream interface {
-	io.ReadWriteCloser
-	SetReadDeadline(t time.Time) error
-	SetWriteDeadline(t time.Time) error
-	Reset() error
-}
+import "github.com/flurry-nix/flurry/transfer/wire"
 
 // Counted returns s, telling t of each byte that goes through it.
-func Counted(s Stream, t *Tap) Stream { return &counted{Stream: s, tap: t} }
+func Counted(s wire.Stream, t *Tap) wire.Stream { return &counted{Stream: s, tap: t} }
 
 type counted struct {
-	Stream
+	wire.Stream
 	tap *Tap
 }
 

@@ -6,20 +6,8 @@ import (
 
 	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/wire"
 )
-
-// Protocol is one of the three that traffic is counted by.
-type Protocol int
-
-// The protocols.
-const (
-	Lookup Protocol = iota
-	Fetch
-	Sync
-	protocols
-)
-
-func (p Protocol) String() string { return [...]string{"lookup", "fetch", "sync"}[p] }
 
 // Meter counts bytes. Its zero value is ready.
 type Meter struct {
@@ -34,7 +22,7 @@ var _ transfer.Meter = (*Meter)(nil)
 
 // account is the traffic with one peer, or with all.
 type account struct {
-	by   [protocols]counter
+	by   [wire.Protocols]counter
 	lan  counter
 	used uint64 // Meter.clock when it was asked for last
 }
@@ -49,9 +37,9 @@ func (c *counter) bytes() transfer.Bytes {
 
 func (a *account) traffic() transfer.Traffic {
 	return transfer.Traffic{
-		Lookup: a.by[Lookup].bytes(),
-		Fetch:  a.by[Fetch].bytes(),
-		Sync:   a.by[Sync].bytes(),
+		Lookup: a.by[wire.Lookup].bytes(),
+		Fetch:  a.by[wire.Fetch].bytes(),
+		Sync:   a.by[wire.Sync].bytes(),
 		LAN:    a.lan.bytes(),
 	}
 }
@@ -77,7 +65,7 @@ type Tap struct {
 }
 
 // Tap returns what to tell of the bytes of one stream.
-func (m *Meter) Tap(p peer.ID, by Protocol, lan bool) *Tap {
+func (m *Meter) Tap(p peer.ID, by wire.Protocol, lan bool) *Tap {
 	a := m.account(p)
 	t := &Tap{counters: [4]*counter{&m.total.by[by], &a.by[by]}, n: 2}
 	if lan {

@@ -7,9 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flurry-nix/flurry/content"
-	"github.com/flurry-nix/flurry/namespace"
-	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/transfer/ledger"
@@ -101,8 +98,8 @@ func (a *Node) Connect(ctx context.Context, p peer.Info) (transfer.Conn, error) 
 	if b == nil || b.bans.Has(a.id) || b.isClosed() {
 		return nil, fmt.Errorf("%s cannot be reached", p.ID)
 	}
-	b.roster.Put(&conn{node: b, peer: a.id})
-	c := a.roster.Put(&conn{node: a, peer: b.id})
+	b.roster.Put(newConn(b, a.id))
+	c := a.roster.Put(newConn(a, b.id))
 	if c == nil {
 		return nil, transfer.ErrClosed
 	}
@@ -187,40 +184,37 @@ func (a *Node) letGo(e *end) {
 }
 
 // answer takes the far end of a stream that b opened.
-func (a *Node) answer(e *end, by ledger.Protocol, b *Node) {
+func (a *Node) answer(far *end, p wire.Protocol, b *Node) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.closed {
-		a.mu.Unlock()
-		e.Reset()
+		far.Reset()
 		return
 	}
-	a.open[e] = b.id
-	a.wait.Add(1)
-	a.mu.Unlock()
-	go func() {
-		defer a.wait.Done()
-		defer a.letGo(e)
+	a.open[far] = b.id
+	a.wait.Go(func() {
+		defer a.letGo(far)
 		lan := a.site == b.site
 		from := wire.Caller{Remote: transfer.Remote{Peer: b.id, LAN: lan}}
-		s := ledger.Counted(e, a.Tap(b.id, by, lan))
-		switch by {
-		case ledger.Lookup:
-			a.server.Lookup(a.ctx, s, from)
-		case ledger.Fetch:
-			a.server.Fetch(a.ctx, s, from)
-		case ledger.Sync:
-			a.server.Sync(a.ctx, s, from)
-		}
-	}()
+		// How an answer went is for its asker to say.
+		_ = a.server.Serve(a.ctx, p, ledger.Counted(far, a.Tap(b.id, p, lan)), from)
+	})
 }
 
 // conn is a [transfer.Conn] of node with peer.
 type conn struct {
+	wire.Conn
 	node *Node
 	peer peer.ID
 }
 
 var _ transfer.Conn = (*conn)(nil)
+
+func newConn(a *Node, p peer.ID) *conn {
+	c := &conn{node: a, peer: p}
+	c.Conn = wire.Conn{Asker: &a.asker, Open: c.open}
+	return c
+}
 
 func (c *conn) Peer() peer.ID { return c.peer }
 
@@ -229,55 +223,22 @@ func (c *conn) LAN() bool {
 	return b != nil && b.site == c.node.site
 }
 
-// open opens a stream and lets the peer answer what comes on it. done is called
-// when the question is over.
-func (c *conn) open(by ledger.Protocol) (s wire.Stream, done func(), err error) {
+// open opens a stream and lets the peer answer what comes on it.
+func (c *conn) open(ctx context.Context, p wire.Protocol, _ bool) (wire.Stream, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	a := c.node
 	b := a.net.reach(a, c.peer)
 	if b == nil || a.roster.Get(c.peer) == nil {
-		return nil, nil, transfer.ErrDisconnected
+		return nil, transfer.ErrDisconnected
 	}
 	delay := func() time.Duration { return a.net.delayBetween(a.id, b.id) }
 	near, far := newStream(delay, a.net.budget(a.id, b.id))
+	near.over = func() { a.letGo(near) }
 	if !a.hold(near, b.id) {
-		return nil, nil, transfer.ErrClosed
+		return nil, transfer.ErrClosed
 	}
-	b.answer(far, by, a)
-	return ledger.Counted(near, a.Tap(b.id, by, a.site == b.site)), func() { a.letGo(near) }, nil
-}
-
-func (c *conn) Lookup(ctx context.Context, a namespace.Address, hashes []nix.PathHash) ([]transfer.Answer, error) {
-	s, done, err := c.open(ledger.Lookup)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return c.node.asker.Lookup(ctx, s, a, hashes)
-}
-
-func (c *conn) Text(ctx context.Context, a namespace.Address, k transfer.Kind, id [32]byte) ([]byte, error) {
-	s, done, err := c.open(ledger.Fetch)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return c.node.asker.Text(ctx, s, a, k, id)
-}
-
-func (c *conn) Chunks(ctx context.Context, a namespace.Address, body content.BodyID, ranges []transfer.Range, recv func(transfer.Run) error) error {
-	s, done, err := c.open(ledger.Fetch)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return c.node.asker.Chunks(ctx, s, a, body, ranges, recv)
-}
-
-func (c *conn) Sync(ctx context.Context, a namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
-	s, done, err := c.open(ledger.Sync)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return c.node.asker.Sync(ctx, s, a, r)
+	b.answer(far, p, a)
+	return ledger.Counted(near, a.Tap(b.id, p, a.site == b.site)), nil
 }

@@ -200,6 +200,7 @@ func (p *pipe) setDeadline(which *time.Time, t time.Time) error {
 // end is one end of a stream between two nodes.
 type end struct {
 	in, out *pipe
+	over    func() // told when this end is closed or reset; nil: nobody is
 }
 
 // newStream returns the asker's and the answerer's end. The line from the
@@ -225,11 +226,19 @@ func (e *end) SetWriteDeadline(t time.Time) error { return e.out.setDeadline(&e.
 func (e *end) Close() error {
 	e.out.end()
 	e.in.ignore()
+	e.tell()
 	return nil
 }
 
 func (e *end) Reset() error {
 	e.in.fail(errReset)
 	e.out.fail(errReset)
+	e.tell()
 	return nil
+}
+
+func (e *end) tell() {
+	if e.over != nil {
+		e.over()
+	}
 }

@@ -27,7 +27,7 @@ type question struct {
 
 // ask writes the question.
 func (k *Asker) ask(ctx context.Context, s Stream, build func([]byte) []byte) (*question, error) {
-	q := &question{framed: newFramed(s, k.Pace, &k.buffers, readAhead), ctx: ctx}
+	q := &question{framed: newFramed(s, k.Pace, &k.buffers, reading{readAhead, trustedLength}), ctx: ctx}
 	q.stop = context.AfterFunc(ctx, func() { s.Reset() })
 	err := q.put(ctx, build, nil)
 	if err == nil {

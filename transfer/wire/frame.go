@@ -34,15 +34,21 @@ type framed struct {
 	head []byte // of the frame being written
 }
 
-func newFramed(s Stream, pace Pace, b *buffers, ahead int) *framed {
+// reading is how one side reads.
+type reading struct {
+	ahead   int // size of the buffer that small reads go through
+	trusted int // how long a first frame is made room for at once
+}
+
+func newFramed(s Stream, pace Pace, b *buffers, r reading) *framed {
 	if pace == (Pace{}) {
 		pace = DefaultPace()
 	}
 	f := &framed{
-		stream: s, buffers: b, believed: trustedLength, pace: pace,
+		stream: s, buffers: b, believed: r.trusted, pace: pace,
 		read: pacer{pace: pace, set: s.SetReadDeadline},
 	}
-	f.reader = bufio.NewReaderSize(readerFunc(f.readSome), ahead)
+	f.reader = bufio.NewReaderSize(readerFunc(f.readSome), r.ahead)
 	return f
 }
 
@@ -183,7 +189,7 @@ func (f *framed) flush(ctx context.Context) error {
 // pace. What this side takes between steps is not counted.
 func (f *framed) writeAll(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
-		step := p[:min(len(p), writeStep)]
+		step := p[:min(len(p), WriteStep)]
 		if f.throttle != nil {
 			if err := f.throttle(ctx, len(step)); err != nil {
 				return err

@@ -39,10 +39,12 @@ const (
 	// frames may be, in bytes for each chunk (see transfer.MaxRunData).
 	maxRunHeadroom = 32
 
-	// trustedLength is how many bytes are made room for because a frame's
-	// header says so. Beyond it, a peer is believed up to twice of what it has
-	// sent already.
-	trustedLength = 64 << 10
+	// trustedLength is how many bytes of an answer are made room for because a
+	// frame's header says so, trustedRequest how many of a question, of which
+	// anybody may send many. Beyond it, a peer is believed up to twice of what
+	// it has sent already.
+	trustedLength  = 64 << 10
+	trustedRequest = 4 << 10
 
 	// readAhead is the size of the buffer that small reads of an answer go
 	// through, and readAheadRequest that of a question; many questions wait
@@ -54,10 +56,10 @@ const (
 	// written.
 	flushAt = 32 << 10
 
-	// writeStep is how many bytes are handed to the stream at once, with one
+	// WriteStep is how many bytes are handed to the stream at once, with one
 	// look at throttle and deadline: what fits in one frame of yamux, which has
 	// 64 KiB with its header.
-	writeStep = 64<<10 - 64
+	WriteStep = 64<<10 - 64
 
 	// inlineData is up to how many bytes of data are copied in order to be
 	// written together with their header.

@@ -8,8 +8,21 @@ import (
 	"github.com/flurry-nix/flurry/transfer"
 )
 
-// Lookup answers a stream of the protocol for lookups.
-func (v *Server) Lookup(ctx context.Context, s Stream, from Caller) error {
+// Serve answers a stream of protocol p.
+func (v *Server) Serve(ctx context.Context, p Protocol, s Stream, from Caller) error {
+	switch p {
+	case Lookup:
+		return v.lookup(ctx, s, from)
+	case Fetch:
+		return v.fetch(ctx, s, from)
+	case Sync:
+		return v.sync(ctx, s, from)
+	}
+	s.Reset()
+	return fmt.Errorf("%v is not one", p)
+}
+
+func (v *Server) lookup(ctx context.Context, s Stream, from Caller) error {
 	return serve(ctx, v, s, from, parseLookupRequest, func(ctx context.Context, r *reply, m *lookupRequest) error {
 		limited, cancel := context.WithTimeout(ctx, handlerTime)
 		defer cancel()
@@ -30,8 +43,7 @@ func (v *Server) Lookup(ctx context.Context, s Stream, from Caller) error {
 	})
 }
 
-// Fetch answers a stream of the protocol for fetching.
-func (v *Server) Fetch(ctx context.Context, s Stream, from Caller) error {
+func (v *Server) fetch(ctx context.Context, s Stream, from Caller) error {
 	return serve(ctx, v, s, from, parseFetchRequest, func(ctx context.Context, r *reply, m *fetchRequest) error {
 		if m.kind == kindChunks {
 			return r.chunks(ctx, m)
@@ -112,8 +124,7 @@ func (r *reply) run(ctx context.Context, run transfer.Run) error {
 	return r.flush(ctx)
 }
 
-// Sync answers a stream of the protocol for syncing.
-func (v *Server) Sync(ctx context.Context, s Stream, from Caller) error {
+func (v *Server) sync(ctx context.Context, s Stream, from Caller) error {
 	return serve(ctx, v, s, from, parseSyncRequest, func(ctx context.Context, r *reply, m *syncRequest) error {
 		limit := handlerTime
 		if m.Wait {

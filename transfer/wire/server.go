@@ -14,7 +14,8 @@ import (
 // Server answers questions with what a handler says. It must not be copied. Its
 // methods take a stream on which a question is coming, and return when the
 // stream has ended, with nil when the peer got an answer of any code, and else
-// with why it got none.
+// with why it got none. The ctx that a handler is given ends when its answer has
+// been written, so that what the answer holds up can be counted by it.
 type Server struct {
 	Handler transfer.Handler
 	// Pace is how slow peers may be; zero: DefaultPace.
@@ -55,7 +56,7 @@ type reply struct {
 func serve[M any](ctx context.Context, v *Server, s Stream, from Caller, parse func([]byte) (M, error), respond func(context.Context, *reply, *M) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &reply{framed: newFramed(s, v.Pace, &v.buffers, readAheadRequest), server: v, from: from.Remote}
+	r := &reply{framed: newFramed(s, v.Pace, &v.buffers, reading{readAheadRequest, trustedRequest}), server: v, from: from.Remote}
 	r.throttle = from.Throttle
 	defer r.release()
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
