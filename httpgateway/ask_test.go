@@ -188,6 +188,39 @@ func TestOneQuestionIsAskedOnce(t *testing.T) {
 	})
 }
 
+// TestFirstAskerLeaves: a question is for all who wait for it, also when the
+// client that came first has gone.
+func TestFirstAskerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hello := newSample(t, "h", "hello-1.0", digits(100))
+		cache := newFakeCache(t)
+		cache.onInfo("", hello.hash(), func(ctx context.Context) (trust.Verified, error) {
+			select {
+			case <-ctx.Done():
+				return trust.Verified{}, ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+				return hello.v, nil
+			}
+		})
+		g := New(cache, Options{})
+		defer closeGateway(t, g)
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, hello.infoURL(), nil)
+			r.Host = "localhost"
+			g.ServeHTTP(httptest.NewRecorder(), r)
+		}()
+		synctest.Wait()
+		leave()
+		if w := get(g, hello.infoURL()); w.Code != http.StatusOK {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if calls := cache.infoCalls.Load(); calls != 1 {
+			t.Errorf("%d calls", calls)
+		}
+	})
+}
+
 // TestChangeIsSeenAtOnce: a request that comes after a change is not answered
 // from before it, neither out of what is kept nor by a question under way. Nix
 // would remember that for an hour.
