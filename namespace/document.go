@@ -139,8 +139,6 @@ func (d *Document) splitUnknown() (otherWriters, rest []string) {
 // check returns an error unless the values are ones that a document can have.
 func (d *Document) check() error {
 	switch {
-	case !d.Namespace.CanPublish():
-		return fmt.Errorf("namespace %s cannot sign texts", quote(d.Namespace.Name()))
 	case d.Serial == 0 || d.Serial > uint64(max(d.Issued.Unix(), 0)):
 		return fmt.Errorf("serial %d is not between 1 and the time of issue, %d", d.Serial, d.Issued.Unix())
 	case !d.Expires.After(d.Issued):

@@ -199,6 +199,7 @@ func TestRejectDocument(t *testing.T) {
 		{" too\n", "  too\n", "begins or ends with space"},
 		{" too\n", " too \n", "begins or ends with space"},
 		{"deny 7ay5", "deny 7ey5", "path hash"},
+		{"sha256:1780kkasxvkkrd52rm4801xbv2rln7hn8ragi4rlln9r00bfh8ry", "sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0=", "not in canonical form"},
 		{"a licence – of ours", "a licence \u009b of ours", "control character"},
 		{"seed /dns4", "seed dns4", "not a multiaddr"},
 		{"seed /dns4/seed.example.org/tcp/7670", "seed /", "not a multiaddr"},
@@ -232,6 +233,7 @@ func TestRejectKeepList(t *testing.T) {
 	rejects(t, good, parseKeepList, []change{
 		{"flurry keep 1", "flurry keep 2", "line 1: want"},
 		{"namespace acme-1:", "namespace acme,1:", "line 2"},
+		{"namespace acme-1:", "namespace acme+1:", "cannot sign texts"},
 		{lines[2], lines[2] + lines[2], "not sorted"},
 		{lines[2] + lines[3], lines[3] + lines[2], "not sorted"},
 		{lines[4], lines[4] + "\n", "line 6"},

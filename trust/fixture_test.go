@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ func refused(t testing.TB, err error, why trust.Reason) {
 		t.Errorf("have %v, want a refusal: %s", err, why)
 	case !errors.Is(err, trust.ErrUntrusted):
 		t.Errorf("%v does not wrap ErrUntrusted", err)
+	case slices.Contains(r.Unwrap(), nil):
+		t.Errorf("%v wraps nothing", err)
 	}
 }
 
