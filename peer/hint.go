@@ -160,3 +160,23 @@ func quote(s string) string {
 	}
 	return strconv.Quote(s)
 }
+
+// Addr returns the IP address that the hint names, if it names one and not a
+// host.
+func (h Hint) Addr() (netip.Addr, bool) {
+	if h.Multiaddr == "" {
+		a, err := netip.ParseAddr(h.Host)
+		return a, err == nil
+	}
+	m, err := ma.NewMultiaddr(h.Multiaddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	for _, c := range m {
+		if code := c.Protocol().Code; code == ma.P_IP4 || code == ma.P_IP6 {
+			a, ok := netip.AddrFromSlice(c.RawValue())
+			return a, ok
+		}
+	}
+	return netip.Addr{}, false
+}
