@@ -145,6 +145,10 @@ const (
 	// the interval of the library for what failed.
 	retryInterval = 5 * time.Minute
 
+	// moveInterval is how often everything is announced again, at most, because
+	// this node's addresses have changed.
+	moveInterval = time.Hour
+
 	// watchInterval is how often a node that has keys to tell, and nobody to tell
 	// or no address to tell, looks whether that has changed.
 	watchInterval = time.Second

@@ -123,7 +123,7 @@ func (r *records) admit(key, owner []byte) error {
 	return err
 }
 
-// holders counts the records of one key, up to limit.
+// holders counts the records of one key that are not this node's, up to limit.
 func (r *records) holders(key []byte, limit int) (n int, err error) {
 	lower := slices.Concat([]byte(recordPrefix), key, []byte("/"))
 	upper := slices.Concat([]byte(recordPrefix), key, []byte("0"))
@@ -133,7 +133,9 @@ func (r *records) holders(key []byte, limit int) (n int, err error) {
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	for it.First(); it.Valid() && n < limit; it.Next() {
-		n++
+		if !bytes.Equal(it.Key()[len(lower):], r.self) {
+			n++
+		}
 	}
 	return n, it.Error()
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
-	"github.com/libp2p/go-libp2p-kad-dht/provider"
 	kadrecords "github.com/libp2p/go-libp2p-kad-dht/records"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -31,7 +30,9 @@ type session struct {
 
 	walks sync.WaitGroup // of callers
 
-	sweep *provider.SweepingProvider // guarded by router.mu; nil until there is something to announce
+	// sweep is nil until there is something to announce. Only keepAnnouncing sets
+	// it, with router.mu held; others read it with router.mu held.
+	sweep *sweep
 }
 
 // Run takes part in the DHT until ctx ends, which is no error: it finds peers,
@@ -102,15 +103,11 @@ func (s *session) options() []kaddht.Option {
 // Run that may follow.
 func (r *Router) end(s *session) error {
 	r.mu.Lock()
-	sweep := s.sweep
-	s.sweep, r.session = nil, nil
+	r.session = nil
 	r.mu.Unlock()
 
 	s.walks.Wait()
-	err := r.company.save(s.dht)
-	if sweep != nil {
-		err = errors.Join(err, sweep.Close())
-	}
+	err := errors.Join(r.company.save(s.dht), s.closeSweep())
 	r.host.RemoveStreamHandler(protocolID)
 	err = errors.Join(err, s.dht.Close())
 	hangUp(r.host.Network())
