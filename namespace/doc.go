@@ -23,6 +23,8 @@
 // where their order says something: the writers and the seed hints of a
 // document, and the slots of an entry.
 //
+// Sizes and counts are bounded; limits.go has the bounds and their reasons.
+//
 // # Unknown lines
 //
 // A line whose keyword (what stands before the first space; in an entry, before
@@ -53,9 +55,10 @@
 // bytes), Body, Slots. References are sorted by their base names, unique,
 // separated by one space; slots are unique, in order of first use, each the hash
 // part of a reference or of the path itself. An empty list leaves the space
-// after the colon: "References: ", "Slots: ". Publications whose references
-// resolve nowhere are well formed: what hangs in the air is hidden by whoever
-// folds them, since most of it hangs on publications under "uses".
+// after the colon: "References: ", "Slots: ". Whether roots and references
+// resolve to an entry, here or under "uses", to an extern or to a hole is no
+// matter of form: it takes the other publications to know, and what hangs in the
+// air is hidden by whoever folds them together.
 //
 // An entry that stands alone, outside a publication, may lack both Body and
 // Slots: so an upstream's narinfo is kept before its body is known.

@@ -2,10 +2,8 @@ package namespace
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -99,84 +97,4 @@ func parseNumber(s string, limit uint64) (uint64, error) {
 		return 0, fmt.Errorf("%s is more than %d", quote(s), limit)
 	}
 	return n, nil
-}
-
-const timeLayout = "2006-01-02T15:04:05Z"
-
-// checkTime returns an error for a time that texts cannot hold.
-func checkTime(t time.Time) error {
-	if t.Unix() < 0 || t.UTC().Year() > 9999 {
-		return fmt.Errorf("%s is not between the years 1970 and 9999", t.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-// parseTime reads RFC 3339 to the second with Z.
-func parseTime(s string) (time.Time, error) {
-	t, err := time.Parse(timeLayout, s)
-	// Parse takes fractions of a second that the layout does not have.
-	if err != nil || len(s) != len(timeLayout) {
-		return time.Time{}, fmt.Errorf("%s is not a time such as 2026-09-01T12:00:00Z", quote(s))
-	}
-	return t, checkTime(t)
-}
-
-func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
-
-// durationUnits are largest first: the spelling takes the first that divides.
-func durationUnits() [4]struct {
-	letter byte
-	unit   time.Duration
-} {
-	return [...]struct {
-		letter byte
-		unit   time.Duration
-	}{{'d', 24 * time.Hour}, {'h', time.Hour}, {'m', time.Minute}, {'s', time.Second}}
-}
-
-// parseDuration reads a duration as texts spell it: a whole number, at least 1,
-// of days, hours, minutes or seconds, in the largest unit that divides it, such
-// as "90d" or "36h". At most limit.
-func parseDuration(s string, limit time.Duration) (time.Duration, error) {
-	bad := fmt.Errorf("%s is not a duration such as 90d or 36h", quote(s))
-	if len(s) < 2 {
-		return 0, bad
-	}
-	n, err := parseNumber(s[:len(s)-1], math.MaxInt64)
-	if err != nil || n == 0 {
-		return 0, bad
-	}
-	for _, u := range durationUnits() {
-		if u.letter != s[len(s)-1] {
-			continue
-		}
-		if n > uint64(limit/u.unit) {
-			return 0, fmt.Errorf("%s is more than %s", quote(s), formatDuration(limit))
-		}
-		d := time.Duration(n) * u.unit
-		if want := formatDuration(d); want != s {
-			return 0, fmt.Errorf("%s has to be written %q", quote(s), want)
-		}
-		return d, nil
-	}
-	return 0, bad
-}
-
-// formatDuration is the inverse of parseDuration. What is less than a second
-// is cut off.
-func formatDuration(d time.Duration) string {
-	for _, u := range durationUnits() {
-		if d%u.unit == 0 {
-			return strconv.FormatInt(int64(d/u.unit), 10) + string(u.letter)
-		}
-	}
-	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
-}
-
-// checkDuration returns an error for a duration that texts cannot hold.
-func checkDuration(d, limit time.Duration) error {
-	if d < time.Second || d > limit || d%time.Second != 0 {
-		return fmt.Errorf("a duration of %s is not whole seconds from 1 s to %s", d, formatDuration(limit))
-	}
-	return nil
 }
