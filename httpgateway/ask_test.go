@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -300,7 +301,8 @@ func TestCacheMisbehaves(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cache := newFakeCache(t)
 			cache.onInfo("", hello.hash(), c.info)
-			g := New(cache, Options{})
+			var log bytes.Buffer
+			g := New(cache, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 			defer closeGateway(t, g)
 			for range 2 {
 				if w := get(g, hello.infoURL()); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "StorePath") {
@@ -312,6 +314,9 @@ func TestCacheMisbehaves(t *testing.T) {
 			}
 			if s := g.Stats(); s.NarInfos[c.outcome] != 2 {
 				t.Errorf("counted: %+v", s)
+			}
+			if c.name != "panics" && strings.Contains(log.String(), "panic") {
+				t.Errorf("logged: %s", &log)
 			}
 			cache.add(hello)
 			if w := get(g, hello.infoURL()); w.Code != http.StatusOK {

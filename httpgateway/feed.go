@@ -1,7 +1,6 @@
 package httpgateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,8 +42,10 @@ func newFeed(w http.ResponseWriter, r *http.Request, t target) *feed {
 	return &feed{w: w, r: r, t: t, done: make(chan error, 1), moved: time.Now()}
 }
 
-// run is the Cache's side.
-func (f *feed) run(ctx context.Context, c Cache, closed func(error)) {
+// run is the Cache's side. The request's context ends when the client goes away
+// and when its handler returns.
+func (f *feed) run(c Cache, closed func(error)) {
+	ctx := f.r.Context()
 	var nar Nar
 	err := errNoAnswer
 	defer func() {
@@ -160,14 +161,14 @@ func (f *feed) cut() {
 }
 
 // wait returns how the Cache's side ended, or why it is left behind.
-func (f *feed) wait(ctx context.Context) error {
+func (f *feed) wait() error {
 	timer := time.NewTimer(sourceStall)
 	defer timer.Stop()
 	for {
 		select {
 		case err := <-f.done:
 			return err
-		case <-ctx.Done():
+		case <-f.r.Context().Done():
 			return errLeft
 		case <-timer.C:
 			rest := f.patience()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,13 +23,14 @@ type narTest struct {
 	s     sample
 	cache *fakeCache
 	g     *Gateway
+	log   bytes.Buffer
 	pipes *pipeListener
 }
 
 func newNarTest(t *testing.T, size int) *narTest {
 	n := &narTest{t: t, s: newSample(t, "h", "hello-1.0", digits(size)), cache: newFakeCache(t), pipes: newPipeListener()}
 	n.cache.add(n.s)
-	n.g = New(n.cache, Options{})
+	n.g = New(n.cache, Options{Log: slog.New(slog.NewTextHandler(&n.log, nil))})
 	t.Cleanup(func() {
 		if err := n.g.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -133,6 +135,12 @@ func TestNarBreaksOff(t *testing.T) {
 		{"one write too long", func(w io.Writer, data []byte) error {
 			_, _ = w.Write(data[:half])
 			_, _ = w.Write(append(data[half:], '!'))
+			return nil
+		}, half},
+		{"goes on after a write too long", func(w io.Writer, data []byte) error {
+			_, _ = w.Write(data[:half])
+			_, _ = w.Write(append(data[half:], '!'))
+			_, _ = w.Write(data[half:])
 			return nil
 		}, half},
 	} {
@@ -253,6 +261,9 @@ func TestNarFailsInTime(t *testing.T) {
 				}
 				if o := n.last(); o != c.outcome {
 					t.Errorf("remembered as %v", o)
+				}
+				if got := n.log.String(); strings.Contains(got, "panic") != strings.HasPrefix(c.name, "panic") {
+					t.Errorf("logged: %s", got)
 				}
 				if s := n.g.Stats(); s.Nars[c.outcome] != 1 || s.NarBytes != 0 {
 					t.Errorf("counted: %+v", s)
@@ -518,6 +529,59 @@ func TestClientLeavesHangingSource(t *testing.T) {
 		}
 		close(release)
 	})
+}
+
+// TestClientHangs: a client that has said that it is gone, but neither reads nor
+// closes, does not hold the source: the write that is under way is cut.
+func TestClientHangs(t *testing.T) {
+	s := newSample(t, "h", "hello-1.0", make([]byte, 64<<20)) // more than sockets hold
+	cache := newFakeCache(t)
+	failed := make(chan error, 1)
+	cache.onNar(s, func(context.Context) (Nar, error) {
+		nar := cache.nar(s.nar)
+		nar.write = func(_ context.Context, w io.Writer, _, _ int64) error {
+			_, err := w.Write(nar.data)
+			failed <- err
+			return err
+		}
+		return nar, nil
+	})
+	g := New(cache, Options{})
+	defer closeGateway(t, g)
+	conn := dial(t, startServer(t, NewServer(g)))
+	conn.get(s.narURL())
+	if _, err := conn.r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("what nobody reads was written")
+	}
+}
+
+// TestEndedFeed: what comes after the end goes nowhere; net/http may have lent
+// the connection's buffers to somebody else by then.
+func TestEndedFeed(t *testing.T) {
+	hello := newSample(t, "h", "hello-1.0", digits(100))
+	w := httptest.NewRecorder()
+	f := newFeed(w, httptest.NewRequest(http.MethodGet, "/", nil), target{kind: kindNar, nar: hello.narHash()})
+	if _, err := f.open(100); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.Write(hello.nar[:10]); n != 10 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if begun, sent, err := f.end(errStalled); !begun || sent != 10 || !errors.Is(err, errStalled) {
+		t.Errorf("%v, %d, %v", begun, sent, err)
+	}
+	if n, err := f.Write(hello.nar[10:]); n != 0 || err == nil {
+		t.Errorf("%d bytes were taken after the end, %v", n, err)
+	}
+	if w.Body.Len() != 10 {
+		t.Errorf("%d bytes were written", w.Body.Len())
+	}
 }
 
 // TestHeadReadsNothing: HEAD opens an archive and closes it.

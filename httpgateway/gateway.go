@@ -99,31 +99,31 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !g.door.admits(r) {
 		g.tally.refused.Add(1)
-		writeNotFound(w, r, textForeign)
+		writeNotFound(w, textForeign)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		writeNotFound(w, r, textReadOnly)
+		writeNotFound(w, textReadOnly)
 		return
 	}
 	began := time.Now()
 	g.tally.lastAsked.Store(began.UnixNano())
 	switch t.kind {
 	case kindCacheInfo:
-		writeCacheInfo(w, r)
+		writeCacheInfo(w)
 	case kindNarInfo:
 		g.serveNarInfo(w, r, t, began)
 	case kindNar:
 		g.serveNar(w, r, t, began)
 	default:
-		writeNotFound(w, r, textNowhere)
+		writeNotFound(w, textNowhere)
 	}
 }
 
 func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request) {
 	if !g.door.admitsPage(r) {
 		g.tally.refused.Add(1)
-		writeText(w, r, http.StatusForbidden, textForeign)
+		writeText(w, http.StatusForbidden, textForeign)
 		return
 	}
 	g.page.ServeHTTP(w, r)
@@ -136,20 +136,18 @@ func (g *Gateway) serveNarInfo(w http.ResponseWriter, r *http.Request, t target,
 		h := w.Header()
 		h["Content-Type"] = g.narInfoType
 		h["Content-Length"] = text.length
-		writeBody(w, r, http.StatusOK, text.body)
+		writeBody(w, http.StatusOK, text.body)
 	} else {
-		writeMiss(w, r, t, outcome)
+		writeMiss(w, t, outcome)
 	}
 	g.note(t, outcome, began, err)
 }
 
 func (g *Gateway) serveNar(w http.ResponseWriter, r *http.Request, t target, began time.Time) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	f := newFeed(w, r, t)
 	err := errBusy
-	if g.nars.start(func() { f.run(ctx, g.cache, g.noteClose) }) {
-		err = f.wait(ctx)
+	if g.nars.start(func() { f.run(g.cache, g.noteClose) }) {
+		err = f.wait()
 	}
 	begun, sent, err := f.end(err)
 	g.tally.narBytes.Add(uint64(sent))
@@ -170,7 +168,7 @@ func (g *Gateway) serveNar(w http.ResponseWriter, r *http.Request, t target, beg
 		// The only way to say that this was not the whole of it.
 		panic(http.ErrAbortHandler)
 	default:
-		writeMiss(w, r, t, outcome)
+		writeMiss(w, t, outcome)
 	}
 }
 

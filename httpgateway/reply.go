@@ -42,54 +42,53 @@ func missText(t target, o Outcome) string {
 	}
 }
 
-func writeMiss(w http.ResponseWriter, r *http.Request, t target, o Outcome) {
+func writeMiss(w http.ResponseWriter, t target, o Outcome) {
 	b := make([]byte, 0, 128)
 	b = append(b, "not here: "...)
 	b = append(b, missText(t, o)...)
 	b = append(b, " (flurry why "...)
 	b = t.hash.AppendTo(b)
 	b = append(b, ")\n"...)
-	writeLengthed(w, r, http.StatusNotFound, b)
+	writeLengthed(w, http.StatusNotFound, b)
 }
 
-func writeNotFound(w http.ResponseWriter, r *http.Request, text string) {
-	writeText(w, r, http.StatusNotFound, text)
+func writeNotFound(w http.ResponseWriter, text string) {
+	writeText(w, http.StatusNotFound, text)
 }
 
-func writeText(w http.ResponseWriter, r *http.Request, status int, text string) {
-	writeLengthed(w, r, status, []byte(text))
+func writeText(w http.ResponseWriter, status int, text string) {
+	writeLengthed(w, status, []byte(text))
 }
 
-func writeLengthed(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+func writeLengthed(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	writeBody(w, r, status, body)
+	writeBody(w, status, body)
 }
 
-func writeCacheInfo(w http.ResponseWriter, r *http.Request) {
+func writeCacheInfo(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "text/x-nix-cache-info")
 	h.Set("Content-Length", strconv.Itoa(len(cacheInfo)))
-	writeBody(w, r, http.StatusOK, []byte(cacheInfo))
+	writeBody(w, http.StatusOK, []byte(cacheInfo))
 }
 
-// writeBody ends an answer whose headers are set. An error of Write's is the
-// client's going away, which net/http notices too.
-func writeBody(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+// writeBody ends an answer whose headers are set. To HEAD, net/http does not
+// send the body; an error of Write's is the client's going away, which net/http
+// notices too.
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
-	}
+	_, _ = w.Write(body)
 }
 
 // smallPage stands in for pages where there are none.
 func smallPage(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		writeNotFound(w, r, textNoPage)
+		writeNotFound(w, textNoPage)
 		return
 	}
-	writeText(w, r, http.StatusOK, textPage)
+	writeText(w, http.StatusOK, textPage)
 }
 
 // Standby answers while there is no node to ask: nix-cache-info as ever, 404 to
@@ -104,14 +103,14 @@ func Standby(o Options) http.Handler {
 		switch t := parseTarget(r.URL.Path); {
 		case t.kind != kindPage:
 			if !d.admits(r) {
-				writeNotFound(w, r, textForeign)
+				writeNotFound(w, textForeign)
 				return
 			}
 			writeEmpty(w, r, t, textStandby)
 		case d.admitsPage(r):
 			page.ServeHTTP(w, r)
 		default:
-			writeText(w, r, http.StatusForbidden, textForeign)
+			writeText(w, http.StatusForbidden, textForeign)
 		}
 	})
 }
@@ -119,8 +118,8 @@ func Standby(o Options) http.Handler {
 // writeEmpty answers as a cache that has nothing.
 func writeEmpty(w http.ResponseWriter, r *http.Request, t target, text string) {
 	if t.kind == kindCacheInfo && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		writeCacheInfo(w, r)
+		writeCacheInfo(w)
 		return
 	}
-	writeNotFound(w, r, text)
+	writeNotFound(w, text)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func okHandler(w http.ResponseWriter, r *http.Request) { writeText(w, r, http.StatusOK, "ok\n") }
+func okHandler(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
 
 // crowd is a server with room for two connections and one to turn away.
 func crowd(t *testing.T) (*pipeListener, *turnstile) {
@@ -157,7 +157,7 @@ func TestPages(t *testing.T) {
 	var asked []string
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.Path)
-		writeText(w, r, http.StatusTeapot, "a page\n")
+		writeText(w, http.StatusTeapot, "a page\n")
 	})
 	for name, h := range map[string]http.Handler{
 		"gateway": New(newFakeCache(t), Options{Page: page}),

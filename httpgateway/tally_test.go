@@ -43,6 +43,12 @@ func TestLogIsHushed(t *testing.T) {
 		if got := strings.Count(out.String(), "\n"); got != 1 || !strings.Contains(out.String(), "hushed=49") {
 			t.Errorf("logged: %s", &out)
 		}
+		out.Reset()
+		time.Sleep(logEvery)
+		ask(0, 1)
+		if !strings.Contains(out.String(), "hushed=49") {
+			t.Errorf("logged: %s", &out)
+		}
 		closeGateway(t, g)
 	})
 }
