@@ -90,8 +90,8 @@ func TestPublicKeyErrors(t *testing.T) {
 	}
 }
 
-// Other spellings of the name's limits and the one thing an error must never
-// do: give a secret away.
+// The one thing that an error must never
+// do is to give a secret away.
 func TestKeyErrorsKeepSecrets(t *testing.T) {
 	secret := testSecret(t, "acme-1", 7)
 	text := secret.Text()

@@ -250,13 +250,12 @@ func TestCheckerAfterAnError(t *testing.T) {
 		t.Errorf("Close says %v", again)
 	}
 
-	var closed NarChecker
-	io.WriteString(&closed, goodNars["file"])
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := closed.Write([]byte{0}); err == nil {
-		t.Error("a closed checker takes bytes")
+	var cut NarChecker
+	nar := goodNars["file"]
+	io.WriteString(&cut, nar[:50])
+	err = cut.Close()
+	if _, again := io.WriteString(&cut, nar[50:]); err == nil || again != err {
+		t.Errorf("Close says %v, a Write after it %v", err, again)
 	}
 	if err := new(NarChecker).Close(); err == nil {
 		t.Error("a checker to which nothing was written is content")
@@ -267,8 +266,8 @@ func TestCheckerAfterAnError(t *testing.T) {
 func TestCheckerMemory(t *testing.T) {
 	var c NarChecker
 	io.WriteString(&c, words("nix-archive-1", "(", "type", "directory"))
-	data := regular(strings.Repeat("x", 1000))
-	for i := range 2000 {
+	data := regular(strings.Repeat("x", 100_000))
+	for i := range 100 {
 		if _, err := io.WriteString(&c, entry(fmt.Sprintf("%08d", i), directory(entry("a", data)))); err != nil {
 			t.Fatal(err)
 		}
@@ -446,6 +445,19 @@ func TestNarNodeWritesTheFormat(t *testing.T) {
 	if err := tree.WriteNar(&got); err != nil || got.String() != want {
 		t.Errorf("%v, got\n%q\nwant\n%q", err, got.String(), want)
 	}
+
+	wide := &NarNode{Type: 'd', Entries: map[string]*NarNode{}}
+	var entries []string
+	for i := range 2 * MaxNarDepth {
+		name := fmt.Sprintf("%04d", i)
+		wide.Entries[name] = &NarNode{Type: 'd'}
+		entries = append(entries, entry(name, directory()))
+	}
+	got.Reset()
+	if err := wide.WriteNar(&got); err != nil || got.String() != archive(directory(entries...)) {
+		t.Errorf("a wide directory: %v", err)
+	}
+
 	for _, size := range []int{narBuffer - 100, narBuffer, narBuffer + 1, 3*narBuffer + 5} {
 		got.Reset()
 		data := strings.Repeat("d", size)

@@ -3,7 +3,6 @@ package nix
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -61,9 +60,6 @@ const (
 	narDone
 )
 
-// errNarClosed is what a checker answers after Close.
-var errNarClosed = errors.New("NAR: write after close")
-
 // Write checks the next bytes. After an error, which names the offset of the
 // string that is wrong, every further call returns it.
 func (c *NarChecker) Write(p []byte) (int, error) {
@@ -79,14 +75,10 @@ func (c *NarChecker) Write(p []byte) (int, error) {
 
 // Close reports whether exactly one whole NAR was written.
 func (c *NarChecker) Close() error {
-	err := c.err
-	if err == nil && c.state != narDone {
-		err = fmt.Errorf("NAR: ends in the middle, after %d bytes", c.offset)
+	if c.err == nil && c.state != narDone {
+		c.err = fmt.Errorf("NAR: ends in the middle, after %d bytes", c.offset)
 	}
-	if c.err == nil {
-		c.err = errNarClosed
-	}
-	return err
+	return c.err
 }
 
 func (c *NarChecker) fail(format string, args ...any) error {

@@ -150,6 +150,7 @@ var refusedHereAlone = []narInfoVariant{
 	{"NUL in an unknown line", "URL: ", "X: a\x00b\nURL: "},
 	{"DEL in an unknown line", "URL: ", "X: a\x7fb\nURL: "},
 	{"unknown key without a value", "URL: ", "X:\nURL: "},
+	{"colon in a key", "URL: ", "URL:x: nar/evil\nURL: "},
 	{"no key", "URL: ", ": x\nURL: "},
 	{"leading zero", "NarSize: 2", "NarSize: 02"},
 	{"sign", "NarSize: 2", "NarSize: +2"},
