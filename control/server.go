@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -21,11 +19,15 @@ func Serve(ctx context.Context, l net.Listener, d Daemon, roles Roles, log *slog
 		ReadHeaderTimeout: headerTimeout,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, callerKey{}, callerOf(c))
+			g, ok := c.(*guest)
+			if !ok {
+				return ctx
+			}
+			return context.WithValue(ctx, callerKey{}, g.who)
 		},
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(netutil.LimitListener(l, maxConns)) }()
+	go func() { ended <- srv.Serve(newLobby(l)) }()
 	select {
 	case err := <-ended:
 		return err

@@ -344,3 +344,8 @@ func (c Check) PrintText(w io.Writer) {
 		fmt.Fprintln(w, "nothing is wrong")
 	}
 }
+
+// PrintText writes what lies on the disk.
+func (s Store) PrintText(w io.Writer) {
+	fmt.Fprintf(w, "%s in %s: %s; disk has %s free, of which %s stay free\n", held(s), count(s.Packs, "pack", "packs"), count(s.Chunks, "chunk", "chunks"), size(s.DiskFree), size(s.Reserve))
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flurry-nix/flurry/catalog"
+	catalogdisk "github.com/flurry-nix/flurry/catalog/disk"
+	"github.com/flurry-nix/flurry/control"
+	"github.com/flurry-nix/flurry/httpgateway"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/store"
+	storedisk "github.com/flurry-nix/flurry/store/disk"
+	"github.com/flurry-nix/flurry/transfer"
+)
+
+// instance is one flurry: everything that the daemon, the demo and the tests run. open makes it from the disk up; run
+// puts it on its sockets; it goes on the wire when there is a reason to.
+type instance struct {
+	cfg   config
+	log   *slog.Logger
+	codec *store.Codec
+
+	packs   *storedisk.Store
+	index   *catalogdisk.KV
+	catalog *catalog.Catalog
+	keys    *keyring
+	spaces  *spacesFile
+	node    *node.Node
+	gateway *httpgateway.Gateway
+	local   nix.SecretKey
+
+	gatewayAt []net.Listener
+	controlAt net.Listener
+
+	// wrap, if not nil, changes how other nodes are answered: the demo's liar has one.
+	wrap func(transfer.Handler) transfer.Handler
+
+	mu     sync.Mutex
+	wire   *wire // nil until something is to go on the wire
+	ctx    context.Context
+	group  *errgroup.Group
+	source node.Source // opened at the first publish
+}
+
+// open builds an instance on cfg.State. Nothing runs and nothing listens yet.
+func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err error) {
+	i := &instance{cfg: cfg, log: log, codec: store.NewCodec()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, i.Close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.State, 0o755); err != nil {
+		return nil, err
+	}
+	if i.packs, err = storedisk.Open(ctx, cfg.State, storedisk.Options{Quota: cfg.Quota, Reserve: cfg.Reserve, Log: log}); err != nil {
+		return nil, storeProblem(cfg.State, err)
+	}
+	if i.catalog, err = i.openCatalog(ctx); err != nil {
+		return nil, err
+	}
+	if i.keys, err = openKeyring(filepath.Join(cfg.State, "keys"), i.catalog.Policy); err != nil {
+		return nil, err
+	}
+	if i.local, err = i.keys.local(); err != nil {
+		return nil, err
+	}
+	i.node = node.New(node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now},
+		node.Settings{Share: cfg.Share, HoleFilled: pathIsThere})
+	if i.spaces, err = openSpaces(filepath.Join(cfg.State, "namespaces.toml"), cfg.Spaces); err != nil {
+		return nil, err
+	}
+	for _, sp := range i.spaces.all() {
+		if _, err := i.keys.Signer(sp.Address); err == nil {
+			sp.Publish = true
+		}
+		if err := i.node.Put(sp); err != nil {
+			return nil, err
+		}
+	}
+	options := httpgateway.Options{Budget: cfg.Budget, Log: log}
+	if cfg.Sign {
+		options.Signer = &i.local
+	}
+	i.gateway = httpgateway.New(gatewayCache{i.node}, options)
+	return i, nil
+}
+
+// openCatalog opens the catalog's index, and makes it anew from the packs if it is empty and they are not.
+func (i *instance) openCatalog(ctx context.Context) (*catalog.Catalog, error) {
+	var err error
+	if i.index, err = catalogdisk.Open(filepath.Join(i.cfg.State, "db", "catalog"), i.log); err != nil {
+		return nil, err
+	}
+	texts := storeTexts{i.packs, i.codec}
+	c, err := catalog.Open(ctx, i.index, texts, time.Now, i.log)
+	if err != nil || len(c.Namespaces()) > 0 {
+		return c, err
+	}
+	return c, c.Rebuild(ctx, texts.all(ctx, store.KindDocument), texts.all(ctx, store.KindKeepList), texts.all(ctx, store.KindPublication))
+}
+
+// pathIsThere reports whether p is in this machine's store: then a hole that a publication left is filled.
+func pathIsThere(p nix.StorePath) bool {
+	_, err := os.Lstat(p.String())
+	return err == nil
+}
+
+// listen opens the gateway's and the control sockets.
+func (i *instance) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	for _, at := range i.cfg.Gateway {
+		l, err := lc.Listen(ctx, "tcp", at)
+		if err != nil {
+			return portProblem(at, err)
+		}
+		i.gatewayAt = append(i.gatewayAt, l)
+	}
+	if i.cfg.Socket == "" {
+		return nil
+	}
+	var err error
+	i.controlAt, err = listenControl(ctx, i.cfg.Socket)
+	return err
+}
+
+// start puts the instance on its sockets, and on the wire if there is a reason to. It runs until ctx ends; wait waits for
+// that.
+func (i *instance) start(ctx context.Context) error {
+	i.group, i.ctx = errgroup.WithContext(ctx)
+	if err := i.node.Start(i.ctx); err != nil {
+		return err
+	}
+	i.group.Go(func() error { i.node.Wait(); return nil })
+	for _, l := range i.gatewayAt {
+		i.group.Go(func() error { return i.serveGateway(i.ctx, l) })
+	}
+	if i.controlAt != nil {
+		owner, err := ownerOf(i.cfg.State)
+		if err != nil {
+			return err
+		}
+		roles := control.Roles{Owner: owner, Admins: i.cfg.Admins, Publishers: i.cfg.Publishers}
+		i.group.Go(func() error { return control.Serve(i.ctx, i.controlAt, i.verbs(), roles, i.log) })
+	}
+	if len(i.cfg.Peers) > 0 || len(i.node.Spaces()) > 0 {
+		if err := i.goOnline(); err != nil {
+			i.log.Error("no network; what is here is served", "err", err)
+		}
+	}
+	return nil
+}
+
+// wait returns when everything that start began has ended: nil if that was because its context ended.
+func (i *instance) wait(ctx context.Context) error {
+	if err := i.group.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// drainTime is how long NARs under way may take when the instance ends.
+const drainTime = 5 * time.Second
+
+func (i *instance) serveGateway(ctx context.Context, l net.Listener) error {
+	srv := httpgateway.NewServer(i.gateway)
+	srv.ErrorLog = slog.NewLogLogger(i.log.Handler(), slog.LevelDebug)
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		i.log.Debug("gateway: answers were cut off", "err", errors.Join(err, srv.Close()))
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close closes what open opened. run must have ended.
+func (i *instance) Close() error {
+	var errs []error
+	for _, l := range i.gatewayAt {
+		l.Close() // closed by the server already, unless run never was
+	}
+	if i.controlAt != nil {
+		i.controlAt.Close()
+	}
+	if i.gateway != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		errs = append(errs, i.gateway.Close(ctx))
+	}
+	if i.wire != nil {
+		errs = append(errs, i.wire.close())
+	}
+	if i.source != nil {
+		if c, ok := i.source.(interface{ Close() error }); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	if i.index != nil {
+		errs = append(errs, i.index.Close())
+	}
+	if i.packs != nil {
+		errs = append(errs, i.packs.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// portProblem says who holds a port that cannot be had.
+func portProblem(at string, err error) error {
+	return fmt.Errorf("listening on %s: %w", at, err)
+}

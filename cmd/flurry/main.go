@@ -1,0 +1,28 @@
+// Command flurry is a peer-to-peer binary cache for Nix: the daemon, its command line, and the demo.
+//
+// It owns the wiring: it reads flags, files, keys and the environment, opens disks, sockets and the libp2p host, and
+// builds everything else from them, by hand, top to bottom (instance.go). What flurry does is in the packages below.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], environment{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, interactive: isTerminal(os.Stderr)})
+	stop()
+	os.Exit(code)
+}
+
+// environment is what a command has of the world it runs in.
+type environment struct {
+	in          io.Reader
+	out, err    io.Writer
+	getenv      func(string) string
+	interactive bool // stderr is a terminal: progress bars may be drawn
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/libp2p/go-libp2p/core/host"
+
+	"github.com/flurry-nix/flurry/dht"
+	"github.com/flurry-nix/flurry/dht/kad"
+	"github.com/flurry-nix/flurry/peer"
+	"github.com/flurry-nix/flurry/peer/mdns"
+	"github.com/flurry-nix/flurry/peer/static"
+	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/stream"
+)
+
+// wire is what an instance has once it speaks to others: a libp2p host, the streams and the DHT on it.
+type wire struct {
+	host    host.Host
+	gate    *stream.DialGate
+	streams *stream.Network
+	router  *kad.Router // nil without WAN
+}
+
+// goOnline opens the peer port and joins others, if that has not happened yet. Before it nothing goes on the wire.
+func (i *instance) goOnline() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.wire != nil {
+		return nil
+	}
+	w, err := i.openWire()
+	if err != nil {
+		return err
+	}
+	i.wire = w
+	var router dht.Router
+	if w.router != nil {
+		router = w.router
+		i.group.Go(func() error { return w.router.Run(i.ctx) })
+	}
+	if err := i.node.GoOnline(w.streams, router); err != nil {
+		return err
+	}
+	i.find(i.hints())
+	if i.cfg.LAN {
+		i.group.Go(func() error { return quietly(mdns.New(w.host, i.log).Run(i.ctx, i.found), i) })
+	}
+	return nil
+}
+
+// quietly logs the end of a finder: without it there are other ways to find peers.
+func quietly(err error, i *instance) error {
+	if err != nil && i.ctx.Err() == nil {
+		i.log.Warn("finding peers on the LAN failed", "err", err)
+	}
+	return nil
+}
+
+func (i *instance) openWire() (_ *wire, err error) {
+	w := &wire{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	gate := stream.NewDialGate(nil, i.cfg.Loopback)
+	for _, h := range i.hints() {
+		permit(gate, h)
+	}
+	w.gate = gate
+	if w.host, err = stream.NewHost(stream.HostConfig{KeyFile: filepath.Join(i.cfg.State, "identity.key"), Port: uint16(i.cfg.Port), Loopback: i.cfg.Loopback,
+		WAN: i.cfg.WAN && !i.cfg.Loopback, UserAgent: "flurry/" + version, Gate: gate}); err != nil {
+		return nil, err
+	}
+	var answers transfer.Handler = i.node.Server()
+	if i.wrap != nil {
+		answers = i.wrap(answers)
+	}
+	if w.streams, err = stream.New(w.host, answers, stream.Options{UploadRate: i.cfg.Upload, Log: i.log}); err != nil {
+		return nil, err
+	}
+	if !i.cfg.WAN {
+		return w, nil
+	}
+	w.router, err = kad.New(w.host, kad.Options{Dir: filepath.Join(i.cfg.State, "db", "dht"), LAN: i.cfg.Loopback, Log: i.log})
+	return w, err
+}
+
+func (w *wire) close() error {
+	var errs []error
+	if w.streams != nil {
+		errs = append(errs, w.streams.Close())
+	}
+	if w.host != nil {
+		errs = append(errs, w.host.Close())
+	}
+	if w.router != nil {
+		errs = append(errs, w.router.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// hints are all the places that the configuration and the namespaces name.
+func (i *instance) hints() []peer.Hint {
+	hints := append(append([]peer.Hint(nil), i.cfg.Peers...), i.cfg.Bootstrap...)
+	for _, sp := range i.node.Spaces() {
+		hints = append(hints, sp.Peers...)
+	}
+	return hints
+}
+
+// find keeps trying to reach hints until the instance ends.
+func (i *instance) find(hints []peer.Hint) {
+	if len(hints) == 0 {
+		return
+	}
+	for _, h := range hints {
+		permit(i.wire.gate, h)
+	}
+	i.group.Go(func() error { return quietly(static.New(i.wire.host, hints, findEvery, i.log).Run(i.ctx, i.found), i) })
+}
+
+// findEvery is how often a peer that was named is tried again when it is gone.
+const findEvery = 60e9
+
+// found meets a peer and tells the DHT of it.
+func (i *instance) found(p peer.Info) {
+	if i.wire.router != nil {
+		i.wire.router.AddPeer(p)
+	}
+	if err := i.node.Meet(i.ctx, p); err != nil && i.ctx.Err() == nil {
+		i.log.Debug("peer not reached", "peer", p.ID.Short(), "err", err)
+	}
+}
+
+// permit lets the address that a person named be dialled, wherever it is.
+func permit(gate *stream.DialGate, h peer.Hint) {
+	if a, ok := h.Addr(); ok {
+		gate.Permit(a)
+	}
+}
