@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
 )
 
 // Pair makes two networks that can reach each other over a LAN and are not
@@ -93,7 +94,7 @@ func testConnect(t *testing.T, pair Pair) {
 	if back.Peer() != a.Self().ID {
 		t.Errorf("b is connected to %s", back.Peer())
 	}
-	if _, err := back.Text(ctx, Space(t), transfer.Document, ID("document", 1)); !errors.Is(err, transfer.ErrAbsent) {
+	if _, err := back.Text(ctx, sample.Space(t), transfer.Document, sample.ID("document", 1)); !errors.Is(err, transfer.ErrAbsent) {
 		t.Errorf("b asks a: %v", err)
 	}
 }
@@ -127,7 +128,7 @@ func testBan(t *testing.T, pair Pair) {
 	if _, err := a.Connect(ctx, b.Self()); !errors.Is(err, transfer.ErrBanned) {
 		t.Errorf("connecting to a banned peer: %v", err)
 	}
-	if _, err := c.Text(ctx, Space(t), transfer.Body, ID("body", 1)); err == nil || errors.Is(err, transfer.ErrAbsent) {
+	if _, err := c.Text(ctx, sample.Space(t), transfer.Body, sample.ID("body", 1)); err == nil || errors.Is(err, transfer.ErrAbsent) {
 		t.Errorf("asking a banned peer: %v", err)
 	}
 	a.Ban(b.Self().ID, time.Minute, "again")
@@ -137,7 +138,7 @@ func testBan(t *testing.T, pair Pair) {
 	}
 	// Nobody gets in from the other side either.
 	if back, err := b.Connect(ctx, a.Self()); err == nil {
-		if _, err := back.Text(ctx, Space(t), transfer.Body, ID("body", 1)); err == nil || errors.Is(err, transfer.ErrAbsent) {
+		if _, err := back.Text(ctx, sample.Space(t), transfer.Body, sample.ID("body", 1)); err == nil || errors.Is(err, transfer.ErrAbsent) {
 			t.Errorf("a banned peer's question: %v", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
 )
 
 // failing is a handler that answers everything with err().
@@ -33,18 +34,18 @@ func failing(err func() error) Handler {
 
 // questions asks one question of each kind.
 func questions(t testing.TB, c transfer.Conn) map[string]func(context.Context) error {
-	space := Space(t)
+	space := sample.Space(t)
 	return map[string]func(context.Context) error{
 		"lookup": func(ctx context.Context) error {
-			_, err := c.Lookup(ctx, space, []nix.PathHash{Path(t, 1).Hash()})
+			_, err := c.Lookup(ctx, space, []nix.PathHash{sample.Path(t, 1).Hash()})
 			return err
 		},
 		"text": func(ctx context.Context) error {
-			_, err := c.Text(ctx, space, transfer.Document, ID("document", 1))
+			_, err := c.Text(ctx, space, transfer.Document, sample.ID("document", 1))
 			return err
 		},
 		"chunks": func(ctx context.Context) error {
-			return c.Chunks(ctx, space, content.BodyID(ID("body", 1)), []transfer.Range{{First: 0, Count: 1}}, func(transfer.Run) error {
+			return c.Chunks(ctx, space, content.BodyID(sample.ID("body", 1)), []transfer.Range{{First: 0, Count: 1}}, func(transfer.Run) error {
 				return errors.New("a run out of nowhere")
 			})
 		},
@@ -102,7 +103,7 @@ func testFaultyHandler(t *testing.T, pair Pair) {
 	ctx := testContext(t)
 	h := Handler{
 		OnLookup: func(context.Context, transfer.Remote, namespace.Address, []nix.PathHash) ([]transfer.Answer, error) {
-			return []transfer.Answer{{Hash: Path(t, 1).Hash(), Entries: []transfer.LookupEntry{{Entry: Entry(t, 2)}}}}, nil
+			return []transfer.Answer{{Hash: sample.Path(t, 1).Hash(), Entries: []transfer.LookupEntry{{Entry: sample.Entry(t, 2)}}}}, nil
 		},
 		OnText: func(context.Context, transfer.Remote, namespace.Address, transfer.Kind, [32]byte) ([]byte, error) {
 			return make([]byte, transfer.Document.MaxSize()+1), nil
@@ -125,7 +126,7 @@ func testFaultyHandler(t *testing.T, pair Pair) {
 
 // testBadRequests: what must not be asked does not reach the peer.
 func testBadRequests(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
+	ctx, space := testContext(t), sample.Space(t)
 	asked := 0
 	a, b := pair(t, Handler{}, failing(func() error {
 		asked++
@@ -137,7 +138,7 @@ func testBadRequests(t *testing.T, pair Pair) {
 	}
 	many := make([]nix.PathHash, transfer.MaxLookup+1)
 	for i := range many {
-		many[i] = Path(t, i).Hash()
+		many[i] = sample.Path(t, i).Hash()
 	}
 	lookup := func(a namespace.Address, hashes []nix.PathHash) error {
 		_, err := c.Lookup(ctx, a, hashes)

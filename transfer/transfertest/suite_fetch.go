@@ -12,11 +12,12 @@ import (
 	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
 )
 
 func testText(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
-	noise := Noise(2, content.MaxBody)
+	ctx, space := testContext(t), sample.Space(t)
+	noise := sample.Noise(2, content.MaxBody)
 	sizes := map[transfer.Kind][]int{
 		transfer.Publication: {1, 127, 128, 256 << 10, 256<<10 + 1, transfer.Publication.MaxSize()},
 		transfer.Document:    {transfer.Document.MaxSize()},
@@ -25,14 +26,14 @@ func testText(t *testing.T, pair Pair) {
 	}
 	size := 0
 	c := dial(t, pair, Handler{OnText: func(_ context.Context, _ transfer.Remote, s namespace.Address, k transfer.Kind, id [32]byte) ([]byte, error) {
-		if s != space || id != ID(k.String(), size) {
+		if s != space || id != sample.ID(k.String(), size) {
 			t.Errorf("asked for %v %x in %s", k, id, s)
 		}
 		return noise[:size], nil
 	}})
 	for _, k := range []transfer.Kind{transfer.Publication, transfer.Document, transfer.KeepList, transfer.Body} {
 		for _, size = range sizes[k] {
-			got, err := c.Text(ctx, space, k, ID(k.String(), size))
+			got, err := c.Text(ctx, space, k, sample.ID(k.String(), size))
 			if err != nil || !bytes.Equal(got, noise[:size]) {
 				t.Errorf("%v of %d bytes: %d bytes, %v", k, size, len(got), err)
 			}
@@ -53,7 +54,7 @@ func newChunked(t testing.TB) *chunked {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { enc.Close() })
-	return &chunked{t: t, enc: enc, data: Noise(3, 1<<20)}
+	return &chunked{t: t, enc: enc, data: sample.Noise(3, 1<<20)}
 }
 
 func (c *chunked) chunk(i uint32) []byte { return c.data[i : 2*i+1000] }
@@ -97,16 +98,16 @@ func sending(runs ...transfer.Run) Handler {
 }
 
 func testChunks(t *testing.T, pair Pair) {
-	ctx, space, body := testContext(t), Space(t), newChunked(t)
+	ctx, space, body := testContext(t), sample.Space(t), newChunked(t)
 	ranges := []transfer.Range{{First: 500, Count: 300}, {First: 0, Count: 7}, {First: 7, Count: 1}, {First: content.MaxChunks - 1, Count: 1}}
-	largest := transfer.Run{First: content.MaxChunks - 1, Count: 1, RawLength: content.MaxChunk, Data: Noise(4, content.MaxChunk)}
+	largest := transfer.Run{First: content.MaxChunks - 1, Count: 1, RawLength: content.MaxChunk, Data: sample.Noise(4, content.MaxChunk)}
 	runs := []transfer.Run{
 		body.run(500, 299, transfer.Raw), body.run(799, 1, transfer.Zstd),
 		body.run(0, 1, transfer.Zstd), body.run(1, 6, transfer.Zstd), body.run(7, 1, transfer.Raw),
 		largest,
 	}
 	c := dial(t, pair, Handler{OnChunks: func(_ context.Context, _ transfer.Remote, s namespace.Address, id content.BodyID, asked []transfer.Range, send func(transfer.Run) error) error {
-		if s != space || id != content.BodyID(ID("body", 1)) || !slices.Equal(asked, ranges) {
+		if s != space || id != content.BodyID(sample.ID("body", 1)) || !slices.Equal(asked, ranges) {
 			t.Errorf("asked for %v of %v in %s", asked, id, s)
 		}
 		for _, r := range runs {
@@ -117,7 +118,7 @@ func testChunks(t *testing.T, pair Pair) {
 		return nil
 	}})
 	next := 0
-	err := c.Chunks(ctx, space, content.BodyID(ID("body", 1)), ranges, func(r transfer.Run) error {
+	err := c.Chunks(ctx, space, content.BodyID(sample.ID("body", 1)), ranges, func(r transfer.Run) error {
 		if want := runs[next]; r.First != want.First || r.Count != want.Count || r.Encoding != want.Encoding || r.RawLength != want.RawLength || !bytes.Equal(r.Data, want.Data) {
 			t.Errorf("run %d is %d+%d in %v with %d bytes, want %d+%d", next, r.First, r.Count, r.Encoding, len(r.Data), want.First, want.Count)
 		}
@@ -132,7 +133,7 @@ func testChunks(t *testing.T, pair Pair) {
 // testChunksGaps leaves out chunks: in the middle of a range, at its ends, a
 // range, everything.
 func testChunksGaps(t *testing.T, pair Pair) {
-	ctx, space, body := testContext(t), Space(t), newChunked(t)
+	ctx, space, body := testContext(t), sample.Space(t), newChunked(t)
 	ranges := []transfer.Range{{First: 0, Count: 10}, {First: 20, Count: 10}}
 	for name, runs := range map[string][]transfer.Run{
 		"the first":         {body.run(1, 9, transfer.Raw), body.run(20, 10, transfer.Zstd)},
@@ -145,7 +146,7 @@ func testChunksGaps(t *testing.T, pair Pair) {
 	} {
 		c := dial(t, pair, sending(runs...))
 		var got []transfer.Range
-		err := c.Chunks(ctx, space, content.BodyID(ID("body", 1)), ranges, func(r transfer.Run) error {
+		err := c.Chunks(ctx, space, content.BodyID(sample.ID("body", 1)), ranges, func(r transfer.Run) error {
 			body.check(r)
 			got = append(got, transfer.Range{First: r.First, Count: r.Count})
 			return nil
@@ -160,7 +161,7 @@ func testChunksGaps(t *testing.T, pair Pair) {
 }
 
 func testChunksReceiverFails(t *testing.T, pair Pair) {
-	ctx, space, body := testContext(t), Space(t), newChunked(t)
+	ctx, space, body := testContext(t), sample.Space(t), newChunked(t)
 	full, ended := errors.New("the disk is full"), make(chan error, 1)
 	c := dial(t, pair, Handler{OnChunks: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ content.BodyID, _ []transfer.Range, send func(transfer.Run) error) error {
 		for i := uint32(0); ; i++ { // until it is told that nobody listens
@@ -174,7 +175,7 @@ func testChunksReceiverFails(t *testing.T, pair Pair) {
 		}
 	}})
 	got := 0
-	err := c.Chunks(ctx, space, content.BodyID(ID("body", 1)), []transfer.Range{{First: 0, Count: 2000}}, func(transfer.Run) error {
+	err := c.Chunks(ctx, space, content.BodyID(sample.ID("body", 1)), []transfer.Range{{First: 0, Count: 2000}}, func(transfer.Run) error {
 		got++
 		return full
 	})
@@ -191,7 +192,7 @@ func testChunksReceiverFails(t *testing.T, pair Pair) {
 // testChunksReuse: a sender may use the memory of a run again once send returned,
 // and a receiver gets each run whole although it is given the same memory again.
 func testChunksReuse(t *testing.T, pair Pair) {
-	ctx, space, body := testContext(t), Space(t), newChunked(t)
+	ctx, space, body := testContext(t), sample.Space(t), newChunked(t)
 	const count = 300
 	c := dial(t, pair, Handler{OnChunks: func(_ context.Context, _ transfer.Remote, _ namespace.Address, _ content.BodyID, _ []transfer.Range, send func(transfer.Run) error) error {
 		var memory []byte
@@ -207,7 +208,7 @@ func testChunksReuse(t *testing.T, pair Pair) {
 		return nil
 	}})
 	got := 0
-	err := c.Chunks(ctx, space, content.BodyID(ID("body", 1)), []transfer.Range{{First: 0, Count: count * 10}}, func(r transfer.Run) error {
+	err := c.Chunks(ctx, space, content.BodyID(sample.ID("body", 1)), []transfer.Range{{First: 0, Count: count * 10}}, func(r transfer.Run) error {
 		body.check(r)
 		clear(r.Data)
 		got++

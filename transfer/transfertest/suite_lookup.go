@@ -10,6 +10,7 @@ import (
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
 )
 
 // answering is a handler that answers every lookup with list.
@@ -20,15 +21,15 @@ func answering(list []transfer.Answer) Handler {
 }
 
 func testLookup(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
+	ctx, space := testContext(t), sample.Space(t)
 	var asked []nix.PathHash
 	var want []transfer.Answer
 	for n := range transfer.MaxLookup {
-		answer := transfer.Answer{Hash: Path(t, n).Hash()}
+		answer := transfer.Answer{Hash: sample.Path(t, n).Hash()}
 		for i := 0; n%7 != 0 && i <= n%transfer.MaxLookupEntries; i++ { // every seventh is absent
-			e := transfer.LookupEntry{Entry: Entry(t, n, n, 1000+n, 2000)}
+			e := transfer.LookupEntry{Entry: sample.Entry(t, n, n, 1000+n, 2000)}
 			if i > 0 {
-				e.Publication = ID("publication", i)
+				e.Publication = sample.ID("publication", i)
 			}
 			answer.Entries = append(answer.Entries, e)
 		}
@@ -38,8 +39,8 @@ func testLookup(t *testing.T, pair Pair) {
 	// Answers for references come along: one of what was asked, and one of that
 	// one.
 	want = append(want,
-		transfer.Answer{Hash: Path(t, 2000).Hash(), Entries: []transfer.LookupEntry{{Entry: Entry(t, 2000, 2001)}}},
-		transfer.Answer{Hash: Path(t, 2001).Hash(), Entries: []transfer.LookupEntry{{Entry: Entry(t, 2001)}}})
+		transfer.Answer{Hash: sample.Path(t, 2000).Hash(), Entries: []transfer.LookupEntry{{Entry: sample.Entry(t, 2000, 2001)}}},
+		transfer.Answer{Hash: sample.Path(t, 2001).Hash(), Entries: []transfer.LookupEntry{{Entry: sample.Entry(t, 2001)}}})
 
 	var a transfer.Network
 	a, b := pair(t, Handler{}, Handler{OnLookup: func(_ context.Context, from transfer.Remote, s namespace.Address, hashes []nix.PathHash) ([]transfer.Answer, error) {
@@ -51,8 +52,8 @@ func testLookup(t *testing.T, pair Pair) {
 		list := slices.Clone(want)
 		slices.Reverse(list[:transfer.MaxLookup])
 		return append(list,
-			transfer.Answer{Hash: Path(t, 3000).Hash(), Entries: []transfer.LookupEntry{{Entry: Entry(t, 3000)}}},
-			transfer.Answer{Hash: Path(t, 1003).Hash()},
+			transfer.Answer{Hash: sample.Path(t, 3000).Hash(), Entries: []transfer.LookupEntry{{Entry: sample.Entry(t, 3000)}}},
+			transfer.Answer{Hash: sample.Path(t, 1003).Hash()},
 			want[len(want)-1]), nil
 	}})
 	got, err := connect(t, a, b).Lookup(ctx, space, asked)
@@ -71,17 +72,17 @@ func testLookup(t *testing.T, pair Pair) {
 
 // testLookupRoom asks for more than fits in one answer.
 func testLookupRoom(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
+	ctx, space := testContext(t), sample.Space(t)
 	refs := make([]int, 450) // 45 bytes each
 	for i := range refs {
 		refs[i] = 10_000 + i
 	}
-	model := Entry(t, 0, refs...)
+	model := sample.Entry(t, 0, refs...)
 	var asked []nix.PathHash
 	var list []transfer.Answer
 	for n := range transfer.MaxLookup {
 		e := model
-		e.Path = Path(t, n)
+		e.Path = sample.Path(t, n)
 		if n%2 == 1 { // 20 KB and 300 bytes, by turns
 			e.References = nil
 		}
@@ -111,7 +112,7 @@ func testLookupRoom(t *testing.T, pair Pair) {
 
 	for i := range list {
 		e := model
-		e.Path = Path(t, i)
+		e.Path = sample.Path(t, i)
 		list[i].Entries = []transfer.LookupEntry{{Entry: e}}
 	}
 	var bad *transfer.BadRequestError

@@ -9,13 +9,14 @@ import (
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
 )
 
 // bucket is n ids that begin with b, in ascending order.
 func bucket(b byte, n int) []namespace.ID {
 	ids := make([]namespace.ID, n)
 	for i := range ids {
-		ids[i] = ID("publication", i)
+		ids[i] = sample.ID("publication", i)
 		ids[i][0] = b
 	}
 	slices.SortFunc(ids, namespace.ID.Compare)
@@ -25,16 +26,16 @@ func bucket(b byte, n int) []namespace.ID {
 func digests() []transfer.BucketDigest {
 	all := make([]transfer.BucketDigest, transfer.Buckets)
 	for i := range all {
-		all[i] = transfer.BucketDigest{Count: uint64(i), Sum: ID("bucket", i)}
+		all[i] = transfer.BucketDigest{Count: uint64(i), Sum: sample.ID("bucket", i)}
 	}
 	all[7] = transfer.BucketDigest{}
 	return all
 }
 
 func testSync(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
+	ctx, space := testContext(t), sample.Space(t)
 	epoch := [16]byte{1, 2, 3}
-	ids := []namespace.ID{ID("publication", 3), ID("publication", 1)}
+	ids := []namespace.ID{sample.ID("publication", 3), sample.ID("publication", 1)}
 	var request transfer.SyncRequest
 	var answer *transfer.SyncAnswer
 	c := dial(t, pair, Handler{OnSync: func(_ context.Context, _ transfer.Remote, s namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
@@ -49,12 +50,12 @@ func testSync(t *testing.T, pair Pair) {
 		answer  transfer.SyncAnswer
 	}{
 		{"nothing on either side", transfer.SyncRequest{}, transfer.SyncAnswer{Added: []namespace.ID{}}},
-		{"the same", transfer.SyncRequest{Serial: 3, Document: ID("document", 3), Count: 2, Sum: ID("sum", 1), Epoch: epoch, Cursor: 9},
-			transfer.SyncAnswer{Serial: 3, Document: ID("document", 3), Equal: true, Known: true, Epoch: epoch, Cursor: 9, Added: []namespace.ID{}}},
-		{"a newer document with its lists, and more changes", transfer.SyncRequest{Serial: 3, Document: ID("document", 3), Epoch: epoch, Cursor: 9, Wait: true},
-			transfer.SyncAnswer{Serial: 4, Document: ID("document", 4), RawDocument: Noise(1, 300_000), Lists: [][]byte{Noise(2, 1), Noise(3, 400_000)},
+		{"the same", transfer.SyncRequest{Serial: 3, Document: sample.ID("document", 3), Count: 2, Sum: sample.ID("sum", 1), Epoch: epoch, Cursor: 9},
+			transfer.SyncAnswer{Serial: 3, Document: sample.ID("document", 3), Equal: true, Known: true, Epoch: epoch, Cursor: 9, Added: []namespace.ID{}}},
+		{"a newer document with its lists, and more changes", transfer.SyncRequest{Serial: 3, Document: sample.ID("document", 3), Epoch: epoch, Cursor: 9, Wait: true},
+			transfer.SyncAnswer{Serial: 4, Document: sample.ID("document", 4), RawDocument: sample.Noise(1, 300_000), Lists: [][]byte{sample.Noise(2, 1), sample.Noise(3, 400_000)},
 				Known: true, Epoch: epoch, Cursor: 11, Added: ids, More: true}},
-		{"an unknown epoch", transfer.SyncRequest{Count: 1, Sum: ID("sum", 1), Epoch: [16]byte{9}, Cursor: 1 << 60},
+		{"an unknown epoch", transfer.SyncRequest{Count: 1, Sum: sample.ID("sum", 1), Epoch: [16]byte{9}, Cursor: 1 << 60},
 			transfer.SyncAnswer{Epoch: epoch, Cursor: 2, Buckets: digests(), Added: []namespace.ID{}}},
 		{"buckets", transfer.SyncRequest{Buckets: []byte{0, 7, 255}},
 			transfer.SyncAnswer{Epoch: epoch, Cursor: 2, Added: []namespace.ID{}, BucketIDs: map[byte][]namespace.ID{0: bucket(0, 30_000), 7: {}, 255: bucket(255, 1)}}},
@@ -73,11 +74,11 @@ func testSync(t *testing.T, pair Pair) {
 
 // testSyncTrims: lists and buckets that do not fit are left out.
 func testSyncTrims(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
-	large, small := Noise(1, transfer.MaxSyncLists/2), Noise(2, 100)
+	ctx, space := testContext(t), sample.Space(t)
+	large, small := sample.Noise(1, transfer.MaxSyncLists/2), sample.Noise(2, 100)
 	c := dial(t, pair, Handler{OnSync: func(context.Context, transfer.Remote, namespace.Address, transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 		return &transfer.SyncAnswer{
-			Serial: 1, Document: ID("document", 1), RawDocument: small,
+			Serial: 1, Document: sample.ID("document", 1), RawDocument: small,
 			Lists:     [][]byte{large, small, large, small},
 			BucketIDs: map[byte][]namespace.ID{1: bucket(1, transfer.MaxSyncIDs), 2: bucket(2, 1), 3: {}},
 		}, nil
@@ -97,13 +98,13 @@ func testSyncTrims(t *testing.T, pair Pair) {
 // testLongPoll: who waits for news does not hold up other questions, and hears of
 // them when they come.
 func testLongPoll(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
+	ctx, space := testContext(t), sample.Space(t)
 	news, waiting := make(chan struct{}), make(chan struct{}, 8)
 	c := dial(t, pair, Handler{OnSync: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 		waiting <- struct{}{}
 		select {
 		case <-news:
-			return &transfer.SyncAnswer{Serial: 1, Document: ID("document", 1)}, nil
+			return &transfer.SyncAnswer{Serial: 1, Document: sample.ID("document", 1)}, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -120,7 +121,7 @@ func testLongPoll(t *testing.T, pair Pair) {
 		}()
 		<-waiting
 	}
-	if _, err := c.Text(ctx, space, transfer.Body, ID("body", 1)); !errors.Is(err, transfer.ErrAbsent) {
+	if _, err := c.Text(ctx, space, transfer.Body, sample.ID("body", 1)); !errors.Is(err, transfer.ErrAbsent) {
 		t.Errorf("a question meanwhile: %v", err)
 	}
 	close(news)

@@ -12,13 +12,14 @@ import (
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
 )
 
 // testTraffic counts bytes by hand: each frame has its length before it, each
 // field its tag and, if it is bytes, its length.
 func testTraffic(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
-	text, chunk, e := Noise(1, 1000), Noise(2, 100_000), Entry(t, 1)
+	ctx, space := testContext(t), sample.Space(t)
+	text, chunk, e := sample.Noise(1, 1000), sample.Noise(2, 100_000), sample.Entry(t, 1)
 	entry := e.Append(nil)
 	a, b := pair(t, Handler{}, Handler{
 		OnText: func(context.Context, transfer.Remote, namespace.Address, transfer.Kind, [32]byte) ([]byte, error) {
@@ -28,10 +29,10 @@ func testTraffic(t *testing.T, pair Pair) {
 			return send(transfer.Run{First: 300, Count: 1, RawLength: len(chunk), Data: chunk})
 		},
 		OnLookup: func(_ context.Context, _ transfer.Remote, _ namespace.Address, hashes []nix.PathHash) ([]transfer.Answer, error) {
-			return []transfer.Answer{{Hash: hashes[0], Entries: []transfer.LookupEntry{{Entry: e, Publication: ID("publication", 1)}}}}, nil
+			return []transfer.Answer{{Hash: hashes[0], Entries: []transfer.LookupEntry{{Entry: e, Publication: sample.ID("publication", 1)}}}}, nil
 		},
 		OnSync: func(context.Context, transfer.Remote, namespace.Address, transfer.SyncRequest) (*transfer.SyncAnswer, error) {
-			return &transfer.SyncAnswer{Serial: 1, Document: ID("document", 1)}, nil
+			return &transfer.SyncAnswer{Serial: 1, Document: sample.ID("document", 1)}, nil
 		},
 	})
 	c := connect(t, a, b)
@@ -58,12 +59,12 @@ func testTraffic(t *testing.T, pair Pair) {
 		})
 	}
 
-	_, err := c.Text(ctx, space, transfer.Document, ID("document", 1))
+	_, err := c.Text(ctx, space, transfer.Document, sample.ID("document", 1))
 	want.Fetch.Sent += 1 + name + 2 + 34
 	want.Fetch.Received += 2 + 3 + 3 + 1000
 	step("text", err)
 
-	err = c.Chunks(ctx, space, content.BodyID(ID("body", 1)), []transfer.Range{{First: 300, Count: 1}}, func(transfer.Run) error { return nil })
+	err = c.Chunks(ctx, space, content.BodyID(sample.ID("body", 1)), []transfer.Range{{First: 300, Count: 1}}, func(transfer.Run) error { return nil })
 	want.Fetch.Sent += 1 + name + 2 + 34 + 2 + 3
 	want.Fetch.Received += 3 + 3 + 2 + 4 + 4 + 100_000
 	step("chunks", err)
@@ -73,7 +74,7 @@ func testTraffic(t *testing.T, pair Pair) {
 	want.Lookup.Received += 2 + 22 + 3 + uint64(len(entry)) + 34 + 1 + 2
 	step("lookup", err)
 
-	_, err = c.Sync(ctx, space, transfer.SyncRequest{Count: 300, Sum: ID("sum", 1)})
+	_, err = c.Sync(ctx, space, transfer.SyncRequest{Count: 300, Sum: sample.ID("sum", 1)})
 	want.Sync.Sent += 1 + name + 3 + 34
 	want.Sync.Received += 1 + 2 + 34
 	step("sync", err)
@@ -102,8 +103,8 @@ func eventually(t testing.TB, check func() (string, bool)) {
 
 // testTogether asks many questions at once, in both directions.
 func testTogether(t *testing.T, pair Pair) {
-	ctx, space := testContext(t), Space(t)
-	texts := Noise(1, 1<<20)
+	ctx, space := testContext(t), sample.Space(t)
+	texts := sample.Noise(1, 1<<20)
 	h := Handler{OnText: func(_ context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.Kind, id [32]byte) ([]byte, error) {
 		return texts[:1+int(id[0])*1000], nil
 	}}

@@ -1,4 +1,6 @@
-package transfertest
+// Package sample is things to talk about in tests of package transfer: addresses,
+// paths, entries, ids and noise, the same ones each time.
+package sample
 
 import (
 	"crypto/sha256"
