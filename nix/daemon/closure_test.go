@@ -29,7 +29,8 @@ func bases(infos []PathInfo) []string {
 func TestClosureOrder(t *testing.T) {
 	// 1 -> 2 -> 4, 1 -> 3 -> 4, 3 -> 3, 5 -> 4; 6 belongs to nobody.
 	graph := fakeStore{base(1): {base(2), base(3)}, base(2): {base(4)}, base(3): {base(3), base(4)}, base(4): nil, base(5): {base(4)}, base(6): nil}
-	s := startFake(t, graph.play).open()
+	d := startFake(t, graph.play)
+	s := d.open()
 	path := func(i int) nix.StorePath { return storePath(t, base(i)) }
 	for _, roots := range [][]nix.StorePath{{path(1), path(5)}, {path(5), path(1)}, {path(5), path(5), path(1), path(2)}} {
 		infos, err := s.Closure(t.Context(), roots)
@@ -38,6 +39,12 @@ func TestClosureOrder(t *testing.T) {
 		}
 		if got, want := bases(infos), []string{base(4), base(2), base(3), base(1), base(5)}; !slices.Equal(got, want) {
 			t.Errorf("closure of %v is %v, want %v", roots, got, want)
+		}
+		if n := len(d.seen); n != 5 {
+			t.Errorf("closure of %v: %d questions about 5 paths", roots, n)
+		}
+		for range len(d.seen) {
+			<-d.seen
 		}
 	}
 	if infos, err := s.Closure(t.Context(), nil); err != nil || len(infos) != 0 {

@@ -156,8 +156,68 @@ func TestRemoteErrorWithinABatch(t *testing.T) {
 	if _, err := s.Closure(t.Context(), []nix.StorePath{storePath(t, hashA+"-a")}); !errors.As(err, &e) {
 		t.Errorf("closure: %v", err)
 	}
-	if info, err := s.PathInfo(t.Context(), storePath(t, hashC+"-c")); err != nil || info.Path.Name() != "c" {
+	// Were c's answer still unread, it would be taken for a's.
+	if info, err := s.PathInfo(t.Context(), storePath(t, hashA+"-a")); err != nil || len(info.References) != 2 {
 		t.Errorf("afterwards: %+v, %v", info, err)
+	}
+}
+
+// A daemon that refuses a new connection is greeted anew for the next question,
+// not asked on the connection that it refused.
+func TestRefusedReconnection(t *testing.T) {
+	graph := fakeStore{hashA + "-a": nil}
+	refuse := func(c *fakeConn) {
+		c.in.uint()
+		c.send(serverMagic, major|35, "2.99", 2, stderrError, "Error", 0, "Error", "error: too many users", 0, 0)
+		c.wait()
+	}
+	s := startFake(t, func(c *fakeConn) { c.greet(35) }, refuse, graph.play).open()
+	p := storePath(t, hashA+"-a")
+	var e *RemoteError
+	if _, err := s.PathInfo(t.Context(), p); !errors.As(err, &e) {
+		t.Errorf("refused: %v", err)
+	}
+	if _, err := s.PathInfo(t.Context(), p); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestSignaturesBeyondTheLimitAreDropped(t *testing.T) {
+	var sigs []string
+	for i := range nix.MaxSigs + 1 {
+		sigs = append(sigs, nix.Signature{Name: "k", Sig: [64]byte{byte(i)}}.String())
+	}
+	d := startFake(t, func(c *fakeConn) {
+		c.greet(35)
+		c.question()
+		c.send(stderrLast, 1, "/nix/store/"+hashB+"-no-derivation", hex64, []string{}, 1, 112, 0, sigs, "")
+		c.wait()
+	})
+	info, err := d.open().PathInfo(t.Context(), storePath(t, hashA+"-a"))
+	if err != nil || len(info.Sigs) != nix.MaxSigs || info.Sigs[nix.MaxSigs-1].String() != sigs[nix.MaxSigs-1] {
+		t.Errorf("%d signatures, %v", len(info.Sigs), err)
+	}
+	if info.Deriver != "" {
+		t.Errorf("deriver %q", info.Deriver)
+	}
+}
+
+func TestLogUpToTheLimitIsSkipped(t *testing.T) {
+	line := strings.Repeat("x", maxMessage)
+	for lines, good := range map[int]bool{maxLog/maxMessage - 1: true, maxLog / maxMessage: false} {
+		play := func(c *fakeConn) {
+			c.greet(35)
+			c.question()
+			for range lines {
+				c.send(stderrNext, line)
+			}
+			fakeStore{hashA + "-a": nil}.answer(c, question{opQueryPathInfo, "/nix/store/" + hashA + "-a"})
+			c.wait()
+		}
+		_, err := startFake(t, play, play).open().PathInfo(t.Context(), storePath(t, hashA+"-a"))
+		if (err == nil) != good {
+			t.Errorf("%d lines of 1 MiB: %v", lines, err)
+		}
 	}
 }
 
