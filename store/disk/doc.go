@@ -7,6 +7,7 @@
 //	packs/        00000001.pack, …: records, one after the other
 //	index/        Pebble: where each key lies
 //	ballast       room for Pebble on a full disk
+//	rebuild-index the index is damaged and not to be used again
 //
 // Packs are append-only. A pack begins with a header that gives its number;
 // each record says by itself what it is (see record.go), so the index holds

@@ -19,6 +19,7 @@ const (
 	packsName   = "packs"
 	indexName   = "index"
 	ballastName = "ballast"
+	rebuildName = "rebuild-index" // there: the index is not to be used again
 )
 
 // formatNumber is the version of everything in the directory that is not

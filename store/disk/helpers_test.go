@@ -59,9 +59,16 @@ func begin(t testing.TB, s store.Store) store.Batch {
 	return b
 }
 
+// tiny is the number from which on contents are 30 to 60 bytes long, for tests
+// that do something at every byte.
+const tiny = 1 << 20
+
 // chunk is content number i; sizes vary, and some does not compress.
 func chunk(i int) (store.Key, []byte) {
 	size := 200 + i*137%3000
+	if i >= tiny {
+		size = 30 + i*7%31
+	}
 	if i%3 == 0 {
 		return storetest.Noise(uint64(i), size)
 	}

@@ -36,8 +36,9 @@ type counts struct {
 // Nothing is written to it that cannot be read from the packs, but for the list
 // of damaged keys.
 type index struct {
-	db   *pebble.DB
-	room func() error // an error when the disk has no room for a write
+	db    *pebble.DB
+	room  func() error // an error when the disk has no room for a write
+	unfit func(error)  // is told when the database turns out damaged
 
 	mu     sync.Mutex // held by whoever writes, over the commit
 	packs  map[uint32]packState
@@ -277,7 +278,10 @@ func (x *index) scan(from, to []byte, fn func(k, v []byte) (bool, error)) (err e
 			return err
 		}
 	}
-	return it.Error()
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("read index: %w", err)
+	}
+	return nil
 }
 
 // totals is the counts, and the bytes of all records in use.

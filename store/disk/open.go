@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -54,7 +54,7 @@ func RebuildIndex(ctx context.Context, dir string, o Options) error {
 		return fmt.Errorf("rebuild index of %s: %w", dir, err)
 	}
 	var s *Store
-	if err = os.RemoveAll(filepath.Join(dir, indexName)); err == nil {
+	if err = durable.WriteFile(o.FS, filepath.Join(dir, rebuildName), nil, 0o600); err == nil {
 		s, err = open(ctx, dir, o, lock)
 	}
 	if err != nil {
@@ -94,7 +94,7 @@ func open(ctx context.Context, dir string, o Options, lock *durable.Lock) (*Stor
 	if err != nil {
 		return nil, err
 	}
-	x, err := openIndex(filepath.Join(dir, indexName), r, o.Log)
+	x, err := openIndex(dir, r, o)
 	if err != nil {
 		return nil, err
 	}
@@ -134,23 +134,51 @@ func newRoom(dir string, o Options) (*room, error) {
 	return r, nil
 }
 
-// openIndex opens the index in dir. One that Pebble finds damaged is replaced
-// by an empty one: recover fills it.
-func openIndex(dir string, r *room, log *slog.Logger) (*index, error) {
-	db, err := openPebble(dir, r.drop, log)
-	if pebble.IsCorruptionError(err) {
-		log.Error("store: the index is damaged and is made again from the packs", "error", err)
-		if err := os.RemoveAll(dir); err != nil {
+// openIndex opens the index of the store in dir. One that is damaged, as Pebble
+// finds now or found when it was last in use, is replaced by an empty one:
+// recover fills it.
+func openIndex(dir string, r *room, o Options) (*index, error) {
+	path, mark := filepath.Join(dir, indexName), filepath.Join(dir, rebuildName)
+	if _, err := os.Stat(mark); err == nil {
+		o.Log.Warn("store: the index was found damaged and is made again from the packs")
+		if err := os.RemoveAll(path); err != nil {
 			return nil, err
 		}
-		db, err = openPebble(dir, r.drop, log)
+		if err := o.FS.Remove(mark); err != nil {
+			return nil, err
+		}
+	}
+	var once sync.Once
+	unfit := func(err error) {
+		once.Do(func() {
+			o.Log.Error("store: the index is damaged; it is made again at the next start", "error", err)
+			if err := durable.WriteFile(o.FS, mark, nil, 0o600); err != nil {
+				o.Log.Error("store: the index is not made again", "error", err)
+			}
+		})
+	}
+	x, err := loadIndex(path, r, unfit, o)
+	if pebble.IsCorruptionError(err) {
+		o.Log.Warn("store: the index is damaged and is made again from the packs", "error", err)
+		if err := os.RemoveAll(path); err != nil {
+			return nil, err
+		}
+		x, err = loadIndex(path, r, unfit, o)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}
+	return x, nil
+}
+
+func loadIndex(path string, r *room, unfit func(error), o Options) (*index, error) {
+	db, err := openPebble(path, r.drop, unfit, o.Log)
+	if err != nil {
+		return nil, err
+	}
 	x := &index{db: db, room: r.forIndex, packs: make(map[uint32]packState)}
 	if err := x.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("index: %w", err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	return x, nil
 }

@@ -13,8 +13,10 @@ import (
 )
 
 // openPebble opens the database in dir, small: an idle one holds some MiB. When
-// the disk is full onFull is called, and what failed is tried once more.
-func openPebble(dir string, onFull func(), log *slog.Logger) (*pebble.DB, error) {
+// the disk is full onFull is called, and what failed is tried once more. When
+// what is on the disk is damaged onDamage is called, perhaps often; without it
+// Pebble would end the process.
+func openPebble(dir string, onFull func(), onDamage func(error), log *slog.Logger) (*pebble.DB, error) {
 	cache := pebble.NewCache(indexCache)
 	defer cache.Unref() // the database holds it from here on
 	o := &pebble.Options{
@@ -30,6 +32,7 @@ func openPebble(dir string, onFull func(), log *slog.Logger) (*pebble.DB, error)
 		// for the version before it by itself.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 	}
+	o.EventListener = &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { onDamage(i.Details) }}
 	o.Experimental.FileCacheShards = 1
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)                                             // most questions are about what is not here

@@ -84,31 +84,37 @@ func (s *writer) append(rec record, data []byte) (p *pack, end int64, err error)
 // next is a pack with room for n bytes that no writer has: one left from before
 // or a new one.
 func (w *writers) next(n int64) (*pack, error) {
+	p, id := w.reserve(n)
+	var err error
+	if p != nil {
+		id, err = p.id, w.reopen(p)
+	} else {
+		p, err = w.create(id)
+	}
+	if err != nil {
+		return nil, writeError(id, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.packs[id] = p
+	return p, nil
+}
+
+// reserve picks a pack with room for n bytes or, when there is none, a number
+// for a new one. Whatever becomes of that, no number is used twice.
+func (w *writers) reserve(n int64) (*pack, uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	maps.DeleteFunc(w.packs, func(_ uint32, p *pack) bool { return p.done() })
 	for len(w.free) > 0 {
 		p := w.free[len(w.free)-1]
 		w.free = w.free[:len(w.free)-1]
-		if !p.writable(n, w.maxPack) {
-			continue
+		if p.writable(n, w.maxPack) {
+			return p, 0
 		}
-		if err := w.reopen(p); err != nil {
-			return nil, writeError(p.id, err)
-		}
-		w.packs[p.id] = p
-		return p, nil
 	}
-	id := w.nextID
-	w.nextID++ // whatever becomes of it, no number is used twice
-	p, err := w.create(id)
-	if err != nil {
-		return nil, writeError(id, err)
-	}
-	w.packs[id] = p
-	w.count++
-	w.room.used.Add(packHeader)
-	return p, nil
+	w.nextID++
+	return nil, w.nextID - 1
 }
 
 func (w *writers) reopen(p *pack) error {
@@ -134,6 +140,10 @@ func (w *writers) create(id uint32) (*pack, error) {
 		f.Close()
 		return nil, errors.Join(err, w.fsys.Remove(path))
 	}
+	w.room.used.Add(packHeader)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count++
 	return p, nil
 }
 
