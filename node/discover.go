@@ -11,40 +11,48 @@ import (
 	"github.com/flurry-nix/flurry/peer"
 )
 
-// discover looks for peers that serve the namespaces of this node until ctx ends: often while none is known, seldom
-// while some are.
+// discover looks for peers that serve the namespaces of this node until ctx ends: often while there is a namespace for
+// which none is known, seldom otherwise, and at once when a namespace is new or somebody came who may know more.
 func (n *Node) discover(ctx context.Context) {
 	last := make(map[namespace.Address]time.Time)
 	wait := discoverEager
 	for ctx.Err() == nil {
-		var walks sync.WaitGroup
-		lonely := false
-		for _, sp := range n.spaces.all() {
-			serving := len(n.peers.serving(sp.Address, nil))
-			lonely = lonely || serving == 0
-			if serving > 0 && n.Now().Sub(last[sp.Address]) < discoverInterval {
-				continue
-			}
-			if !sp.Address.CanPublish() || n.shareOf(sp) == ShareLAN && sp.Publish {
-				continue // nothing of it is in the DHT
-			}
-			last[sp.Address] = n.Now()
-			walks.Go(func() { n.walk(ctx, dht.NamespaceKey(sp.Address)) })
-		}
-		walks.Wait()
-		if wait = min(wait*2, pollInterval); !lonely {
+		changes, met := n.spaces.changes(), n.peers.arrivals()
+		if lonely := n.walkAll(ctx, last); !lonely {
 			wait = pollInterval
+		} else {
+			wait = min(2*wait, discoverLonely)
 		}
-		changes := n.spaces.changes()
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-changes:
 			wait = discoverEager / 2
+		case <-met:
+			pause(ctx, discoverEager/4) // until it has introduced itself
 		case <-t.C:
 		}
 		t.Stop()
 	}
+}
+
+// walkAll looks for the namespaces whose turn it is; it reports whether there is one for which nobody is known.
+func (n *Node) walkAll(ctx context.Context, last map[namespace.Address]time.Time) (lonely bool) {
+	var walks sync.WaitGroup
+	defer walks.Wait()
+	for _, sp := range n.spaces.all() {
+		serving := len(n.peers.serving(sp.Address, nil))
+		if !sp.Address.CanPublish() || n.shareOf(sp) == ShareLAN && sp.Publish {
+			continue // nothing of it is in the DHT
+		}
+		lonely = lonely || serving == 0
+		if serving > 0 && n.Now().Sub(last[sp.Address]) < discoverInterval {
+			continue
+		}
+		last[sp.Address] = n.Now()
+		walks.Go(func() { n.walk(ctx, dht.NamespaceKey(sp.Address)) })
+	}
+	return lonely
 }
 
 // walk connects to the providers of k.

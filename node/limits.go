@@ -27,10 +27,11 @@ const (
 	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
 	fetchTextTimeout = 30 * time.Second
 
-	// discoverInterval is how often providers of a namespace are looked up in the DHT while some are known;
-	// discoverEager while none is.
+	// discoverInterval is how often providers of a namespace are looked up in the DHT while some are known. While none is,
+	// the first pause is discoverEager, and they grow up to discoverLonely: a walk is some thirty small messages.
 	discoverInterval = 10 * time.Minute
-	discoverEager    = 3 * time.Second
+	discoverEager    = 2 * time.Second
+	discoverLonely   = 20 * time.Second
 	// discoverTimeout ends one walk.
 	discoverTimeout = 20 * time.Second
 	// providersWanted bounds the peers dialled for one walk: more providers than that do not make a download faster.

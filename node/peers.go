@@ -22,6 +22,7 @@ type peers struct {
 	mu   sync.Mutex
 	byID map[peer.ID]*remote
 	wake chan struct{} // closed and replaced on change
+	met  chan struct{} // closed and replaced when a peer connects
 }
 
 // remote is one connected peer. Its fields are guarded by peers.mu.
@@ -37,7 +38,7 @@ type remote struct {
 }
 
 func newPeers(now func() time.Time, changed func()) *peers {
-	return &peers{now: now, changed: changed, byID: make(map[peer.ID]*remote), wake: make(chan struct{})}
+	return &peers{now: now, changed: changed, byID: make(map[peer.ID]*remote), wake: make(chan struct{}), met: make(chan struct{})}
 }
 
 // tell is called with mu held.
@@ -53,6 +54,13 @@ func (p *peers) changes() <-chan struct{} {
 	return p.wake
 }
 
+// arrivals returns a channel that is closed when the next peer connects.
+func (p *peers) arrivals() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.met
+}
+
 // add notes a connection. The context that it returns ends when the peer disconnects.
 func (p *peers) add(ctx context.Context, c transfer.Conn) (context.Context, *remote, bool) {
 	p.mu.Lock()
@@ -64,6 +72,8 @@ func (p *peers) add(ctx context.Context, c transfer.Conn) (context.Context, *rem
 	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool),
 		absent: make(map[content.BodyID]time.Time), polls: make(map[namespace.Address]bool)}
 	p.byID[c.Peer()] = r
+	close(p.met)
+	p.met = make(chan struct{})
 	p.tell()
 	return ctx, r, true
 }
