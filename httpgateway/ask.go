@@ -15,7 +15,7 @@ import (
 
 var (
 	errLate     = errors.New("no answer in time")
-	errBusy     = errors.New("too many calls have not returned")
+	errBusy     = errors.New("too many calls have not returned, or the gateway is closed")
 	errNoAnswer = errors.New("the call ended without an answer")
 )
 

@@ -271,7 +271,7 @@ func TestChangeIsSeenAtOnce(t *testing.T) {
 func TestMissesAreAskedAgain(t *testing.T) {
 	hello := newSample(t, "h", "hello-1.0", digits(100))
 	cache := newFakeCache(t)
-	g := New(cache, Options{})
+	g := New(cache, Options{Budget: ample})
 	defer closeGateway(t, g)
 	if w := get(g, hello.infoURL()); w.Code != http.StatusNotFound {
 		t.Errorf("%d", w.Code)
@@ -302,7 +302,7 @@ func TestCacheMisbehaves(t *testing.T) {
 			cache := newFakeCache(t)
 			cache.onInfo("", hello.hash(), c.info)
 			var log bytes.Buffer
-			g := New(cache, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			g := New(cache, Options{Budget: ample, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			defer closeGateway(t, g)
 			for range 2 {
 				if w := get(g, hello.infoURL()); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "StorePath") {
@@ -343,7 +343,7 @@ func TestClosedGateway(t *testing.T) {
 	hello := newSample(t, "h", "hello-1.0", digits(100))
 	cache := newFakeCache(t)
 	cache.add(hello)
-	g := New(cache, Options{})
+	g := New(cache, Options{Budget: ample})
 	closeGateway(t, g)
 	if w := get(g, hello.infoURL()); w.Code != http.StatusNotFound {
 		t.Errorf("narinfo: %d", w.Code)
@@ -368,7 +368,7 @@ func TestOwnSignature(t *testing.T) {
 	cache.add(hello)
 	own := testKey(t, "flurry-local-1")
 	for _, signer := range []*nix.SecretKey{nil, &own} {
-		g := New(cache, Options{Signer: signer})
+		g := New(cache, Options{Budget: ample, Signer: signer})
 		n, err := nix.ParseNarInfo(get(g, hello.infoURL()).Body.Bytes())
 		if err != nil {
 			t.Fatal(err)
@@ -402,7 +402,7 @@ func TestSignatureIsMadeOnce(t *testing.T) {
 	cache := newFakeCache(t)
 	cache.add(hello)
 	own := testKey(t, "flurry-local-1")
-	g := New(cache, Options{Signer: &own})
+	g := New(cache, Options{Budget: ample, Signer: &own})
 	defer closeGateway(t, g)
 	get(g, hello.infoURL())
 	key := asked{hash: hello.hash()}

@@ -86,7 +86,7 @@ func BenchmarkServe(b *testing.B) {
 	} {
 		s := newSample(b, "h", "hello-1.0", digits(c.size), storePath(b, hashOf("l")+"-libc-2.40"))
 		own := testKey(b, "flurry-local-1")
-		g := New(benchCache{s}, Options{Signer: &own})
+		g := New(benchCache{s}, Options{Budget: ample, Signer: &own})
 		for name, h := range map[string]http.Handler{"gateway": g, "bare": bare(g, s)} {
 			b.Run(c.name+"/"+name, func(b *testing.B) {
 				addr := startServer(b, NewServer(h))

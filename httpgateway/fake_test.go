@@ -9,11 +9,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/trust"
 )
+
+// ample is a budget that no machine is too slow for. Tests of the budget itself
+// fake the time.
+const ample = time.Minute
 
 // testKey is a secret key that is the same in every run, since the scripts show
 // its signatures.

@@ -34,8 +34,34 @@ type feed struct {
 	broken error     // why no more can be written, once that is so
 	moved  time.Time // last progress
 
-	gate    sync.Mutex // orders the deadlines: a writer's come never after the cut
-	cutting bool
+	client clientTime
+}
+
+// clientTime is how long a client may take for what is being written to it. It
+// has a mutex of its own, since feed.mu is held during the write.
+type clientTime struct {
+	mu   sync.Mutex
+	over bool
+}
+
+// extend gives the client clientStall more, unless its time is over for good.
+func (c *clientTime) extend(w http.ResponseWriter) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false
+	}
+	// A ResponseWriter without deadlines (a test's) has none to extend.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(clientStall))
+	return true
+}
+
+// cut makes a write that is under way fail, and every one that follows.
+func (c *clientTime) cut(w http.ResponseWriter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0))
 }
 
 func newFeed(w http.ResponseWriter, r *http.Request, t target) *feed {
@@ -123,7 +149,7 @@ func (f *feed) Write(p []byte) (int, error) {
 	}
 	var written int
 	for written < len(p) {
-		if !f.extend() {
+		if !f.client.extend(f.w) {
 			f.broken = errLeft
 			break
 		}
@@ -137,27 +163,6 @@ func (f *feed) Write(p []byte) (int, error) {
 	f.left -= int64(written)
 	f.moved = time.Now()
 	return written, f.broken
-}
-
-// extend gives the client clientStall more for what is written next. false: the
-// feed is being cut.
-func (f *feed) extend() bool {
-	f.gate.Lock()
-	defer f.gate.Unlock()
-	if f.cutting {
-		return false
-	}
-	// A ResponseWriter without deadlines (a test's) has none to extend.
-	_ = http.NewResponseController(f.w).SetWriteDeadline(time.Now().Add(clientStall))
-	return true
-}
-
-// cut makes a write that is under way fail.
-func (f *feed) cut() {
-	f.gate.Lock()
-	defer f.gate.Unlock()
-	f.cutting = true
-	_ = http.NewResponseController(f.w).SetWriteDeadline(time.Unix(1, 0))
 }
 
 // wait returns how the Cache's side ended, or why it is left behind.
@@ -190,18 +195,20 @@ func (f *feed) patience() time.Duration {
 	return sourceStall - time.Since(f.moved)
 }
 
-// end closes the feed to the Cache. It returns nil when all that the client
-// wanted was written, and whether anything was.
+// end closes the feed to the Cache. begun says whether the client has seen
+// anything, sent how many bytes of the archive; the error is nil when those are
+// all that it wanted.
 func (f *feed) end(err error) (begun bool, sent int64, _ error) {
+	// Whoever holds mu is writing, perhaps to a client that takes nothing.
 	if !f.mu.TryLock() {
-		f.cut()
+		f.client.cut(f.w)
 		f.mu.Lock()
 	}
 	defer f.mu.Unlock()
 	f.ended = true
 	sent = f.span.n - f.left
 	switch {
-	case f.broken != nil && !errors.Is(err, errLeft):
+	case f.broken != nil:
 		err = f.broken
 	case err == nil && f.left > 0 && f.r.Method != http.MethodHead:
 		err = errShort

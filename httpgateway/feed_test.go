@@ -584,6 +584,23 @@ func TestEndedFeed(t *testing.T) {
 	}
 }
 
+// TestCutFeed: a writer that comes after the cut does not undo it by asking for
+// more time.
+func TestCutFeed(t *testing.T) {
+	w := httptest.NewRecorder()
+	f := newFeed(w, httptest.NewRequest(http.MethodGet, "/", nil), target{kind: kindNar})
+	if _, err := f.open(100); err != nil {
+		t.Fatal(err)
+	}
+	f.client.cut(w)
+	if n, err := f.Write(digits(10)); n != 0 || !errors.Is(err, errLeft) {
+		t.Errorf("%d bytes were taken after the cut, %v", n, err)
+	}
+	if w.Body.Len() != 0 {
+		t.Errorf("%d bytes were written", w.Body.Len())
+	}
+}
+
 // TestHeadReadsNothing: HEAD opens an archive and closes it.
 func TestHeadReadsNothing(t *testing.T) {
 	n := newNarTest(t, half)

@@ -154,7 +154,7 @@ func (g *Gateway) serveNar(w http.ResponseWriter, r *http.Request, t target, beg
 	outcome := outcomeOf(err)
 	switch {
 	case err == nil:
-	case errors.Is(err, errLeft) || r.Context().Err() != nil:
+	case r.Context().Err() != nil: // also when a write failed
 		outcome = Left
 	case begun:
 		outcome = Aborted

@@ -41,7 +41,7 @@ type Answer struct {
 }
 
 // Memory is what Nix was told of late: the last 100,000 answers, in at most
-// 5 MB. It is for one question, "what was Nix told about this path, and when?",
+// 5 MB and the names of their views. It is for one question, "what was Nix told about this path, and when?",
 // because Nix keeps an answer long after a better one is to be had. Nothing is
 // written to disk. Safe for concurrent use.
 type Memory struct {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
@@ -78,14 +79,14 @@ func mustParse(t *testing.T, path string) nix.StorePath {
 }
 
 // realGateway serves a closure, also as the view acme-1, on a real socket.
-func realGateway(t *testing.T, closure []sample) (*fakeCache, *Gateway, string) {
+func realGateway(t *testing.T, closure []sample, budget time.Duration) (*fakeCache, *Gateway, string) {
 	t.Helper()
 	cache := newFakeCache(t)
 	for _, s := range closure {
 		cache.add(s, "acme-1")
 	}
 	own := testKey(t, "flurry-local-1")
-	g := New(cache, Options{Signer: &own})
+	g := New(cache, Options{Budget: budget, Signer: &own})
 	t.Cleanup(func() {
 		if err := g.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -140,7 +141,7 @@ func trusting(t *testing.T, name string) []string {
 func TestNixCopies(t *testing.T) {
 	closure := realClosure(t, nixtest.Chain("flurry-gateway", "1", 5))
 	root := closure[len(closure)-1].path.String()
-	_, g, url := realGateway(t, closure)
+	_, g, url := realGateway(t, closure, ample)
 	for _, c := range []struct {
 		name, url, key string
 		works          bool
@@ -176,7 +177,7 @@ func realise(t *testing.T, want bool, store, path string, urls ...string) string
 func TestNixResumes(t *testing.T) {
 	closure := realClosure(t, bigExpression)
 	big := closure[len(closure)-1]
-	cache, g, url := realGateway(t, closure)
+	cache, g, url := realGateway(t, closure, ample)
 	var opened atomic.Int32
 	cache.onNar(big, func(context.Context) (Nar, error) {
 		nar := cache.nar(big.nar)
@@ -202,7 +203,7 @@ func TestNixResumes(t *testing.T) {
 func TestNixGoesElsewhere(t *testing.T) {
 	closure := realClosure(t, bigExpression)
 	big := closure[len(closure)-1]
-	_, _, good := realGateway(t, closure)
+	_, _, good := realGateway(t, closure, ample)
 	good += "?priority=40"
 
 	for _, c := range []struct {
@@ -242,7 +243,7 @@ func TestNixGoesElsewhere(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cache, g, url := realGateway(t, closure)
+			cache, g, url := realGateway(t, closure, time.Second)
 			c.cache(t, cache)
 			dir, store := otherStore(t)
 			realise(t, true, store, big.path.String(), url, good)

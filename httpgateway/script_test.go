@@ -174,7 +174,7 @@ func scriptServer(t *testing.T, file string) string {
 		return err
 	})
 	own := testKey(t, "flurry-local-1")
-	g := New(cache, Options{Signer: &own})
+	g := New(cache, Options{Budget: ample, Signer: &own})
 	t.Cleanup(func() {
 		if err := g.Close(context.Background()); err != nil {
 			t.Error(err)

@@ -185,7 +185,7 @@ func TestStats(t *testing.T) {
 	hello := newSample(t, "h", "hello-1.0", digits(100))
 	cache := newFakeCache(t)
 	cache.add(hello)
-	g := New(cache, Options{})
+	g := New(cache, Options{Budget: ample})
 	defer func() {
 		if err := g.Close(context.Background()); err != nil {
 			t.Error(err)
