@@ -32,6 +32,8 @@ func TestCheck(t *testing.T) {
 		"unsorted":          {func(e *namespace.Entry) { slices.Reverse(e.References) }, "not sorted"},
 		"twice":             {func(e *namespace.Entry) { e.References[1] = e.References[0] }, "not sorted and unique"},
 		"no signature":      {func(e *namespace.Entry) { e.Sigs = nil }, "0 signatures"},
+		"signatures":        {func(e *namespace.Entry) { e.Sigs = signatures(nix.MaxSigs) }, ""},
+		"more signatures":   {func(e *namespace.Entry) { e.Sigs = signatures(nix.MaxSigs + 1) }, "17 signatures"},
 		"unsorted sigs":     {func(e *namespace.Entry) { slices.Reverse(e.Sigs) }, "signatures are not sorted"},
 		"a signature twice": {func(e *namespace.Entry) { e.Sigs[1] = e.Sigs[0] }, "sorted and unique"},
 		"no deriver":        {func(e *namespace.Entry) { e.Deriver = "" }, ""},
@@ -52,6 +54,32 @@ func TestCheck(t *testing.T) {
 		err := e.Check()
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: have error %v, want one that says %q", what, err, c.says)
+		}
+	}
+}
+
+// signatures returns n, in the order that texts have.
+func signatures(n int) []nix.Signature {
+	sigs := make([]nix.Signature, n)
+	for i, name := range numbered("k%02d", n) {
+		sigs[i].Name = name
+	}
+	return sigs
+}
+
+// TestLongList: a list is counted before there is room made for it.
+func TestLongList(t *testing.T) {
+	e := entry(t, secret(t, "ci"), "hello")
+	e.Deriver = ""
+	text := string(e.Append(nil))
+	for field, limit := range map[string]int{"References: ": nix.MaxReferences, "Slots: ": nix.MaxReferences + 1} {
+		long := strings.Replace(text, field, field+strings.Repeat("x ", limit), 1)
+		if err := parseEntry([]byte(long)); err == nil || !strings.Contains(err.Error(), "a list of") {
+			t.Errorf("%s%d words more: have error %v", field, limit, err)
+		}
+		fits := strings.Replace(text, field, field+strings.Repeat("x ", limit-1), 1)
+		if err := parseEntry([]byte(fits)); err == nil || strings.Contains(err.Error(), "a list of") {
+			t.Errorf("%s%d words more: have error %v, want one about the first word", field, limit-1, err)
 		}
 	}
 }

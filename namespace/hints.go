@@ -17,11 +17,7 @@ type Hints struct {
 // they have to be. Hints of other names are ignored, so that later ones can be
 // pasted into older nodes.
 func ParseHinted(s string) (Address, Hints, error) {
-	base, query, hinted := strings.Cut(s, "?")
-	if !hinted {
-		a, err := ParseAddress(s)
-		return a, Hints{}, err
-	}
+	base, query, _ := strings.Cut(s, "?")
 	a, err := ParseAddress(base)
 	if err != nil {
 		return Address{}, Hints{}, err
