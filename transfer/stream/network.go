@@ -183,8 +183,12 @@ func (n *Network) Connect(ctx context.Context, p peer.Info) (transfer.Conn, erro
 	if err := n.host.Connect(network.WithDialPeerTimeout(dial, dialTimeout), info); err != nil {
 		return nil, n.connectError(ctx, p, err)
 	}
-	// libp2p does not say when it knows what a peer speaks, if the connection
-	// was there before: asking does.
+	n.refresh(info.ID)
+	if c := n.roster.Get(p.ID); c != nil {
+		return c, nil
+	}
+	// What the peer speaks is not known yet, if the connection was there before
+	// or if it does not say: asking for it tells.
 	s, err := n.host.NewStream(dial, info.ID, lookupID)
 	if err != nil {
 		return nil, n.connectError(ctx, p, err)

@@ -22,13 +22,13 @@ type Asker struct {
 type question struct {
 	*framed
 	ctx  context.Context
-	stop func() bool // of watching ctx
+	stop func() bool // of resetWhen
 }
 
 // ask writes the question.
 func (k *Asker) ask(ctx context.Context, s Stream, build func([]byte) []byte) (*question, error) {
 	q := &question{framed: newFramed(s, k.Pace, &k.buffers, reading{readAhead, trustedLength}), ctx: ctx}
-	q.stop = context.AfterFunc(ctx, func() { s.Reset() })
+	q.stop = resetWhen(ctx, s)
 	err := q.put(ctx, build, nil)
 	if err == nil {
 		err = q.flush(ctx)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/flurry-nix/flurry/transfer"
@@ -70,6 +71,23 @@ func (f *framed) readSome(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// resetWhen resets s when ctx ends, until stop is called: stop says whether that
+// has not happened, and will not.
+func resetWhen(ctx context.Context, s Stream) (stop func() bool) {
+	done := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(done)
+		s.Reset()
+	})
+	return sync.OnceValue(func() bool {
+		if cancel() {
+			return true
+		}
+		<-done
+		return false
+	})
 }
 
 // errTooLong is wrapped by errors about what a frame's length says.

@@ -59,7 +59,7 @@ func serve[M any](ctx context.Context, v *Server, s Stream, from Caller, parse f
 	r := &reply{framed: newFramed(s, v.Pace, &v.buffers, reading{readAheadRequest, trustedRequest}), server: v, from: from.Remote}
 	r.throttle = from.Throttle
 	defer r.release()
-	stop := context.AfterFunc(ctx, func() { s.Reset() })
+	stop := resetWhen(ctx, s)
 
 	m, err := readQuestion(r, parse)
 	wait := func() {}
@@ -74,17 +74,15 @@ func serve[M any](ctx context.Context, v *Server, s Stream, from Caller, parse f
 		}
 	}
 
-	stop()
-	answered := err == nil || errors.Is(err, errTold)
+	answered := (err == nil || errors.Is(err, errTold)) && stop()
 	if answered {
 		s.Close()
-	} else {
-		s.Reset()
-	}
-	wait()
-	if answered {
+		wait()
 		return nil
 	}
+	stop()
+	s.Reset()
+	wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
