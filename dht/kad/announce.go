@@ -33,13 +33,11 @@ func (s *session) keepAnnouncing(ctx context.Context) error {
 			wait = min(wait*2, retryInterval)
 		}
 		t.Stop()
-		// Twice the same: addresses come and go while a node learns its own.
-		if now := s.face(); now == face && now != s.sweep.face && time.Since(s.sweep.begun) >= moveInterval {
+		last := face
+		if face = s.face(); s.sweep.outdated(last, face, time.Now()) {
 			if err := s.move(); err != nil {
 				return fmt.Errorf("announce in the DHT: %w", err)
 			}
-		} else {
-			face = now
 		}
 		if err := s.announceUntold(ctx); err != nil && ctx.Err() == nil {
 			s.router.o.Log.Warn("keys not announced in the DHT, trying again", "err", err)

@@ -49,8 +49,8 @@ func openCompany(d *db, self libpeer.ID, bootstrap []peer.Info) (*company, error
 		return c, err
 	}
 	var saved []peer.Info
-	if err := json.Unmarshal(raw, &saved); err != nil {
-		return nil, fmt.Errorf("peers to begin with: %w", err)
+	if json.Unmarshal(raw, &saved) != nil {
+		return c, nil // a memory of hearsay; the next save replaces it
 	}
 	for _, p := range saved[:min(len(saved), maxKnown)] {
 		c.add(p)

@@ -4,58 +4,61 @@ import (
 	"net/netip"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
+// neighbourhood is what the library is asked for its routing table.
+type neighbourhood interface {
+	Host() host.Host
+	RoutingTable() *kb.RoutingTable
+}
+
 // welcome reports whether a peer that this node is connected to may enter the
-// routing table. No bucket takes more than maxPerNetwork peers of one public
-// network, so that renting neighbouring addresses does not buy all of it. Private
-// networks are not bounded: there everybody has one prefix.
-func (s *session) welcome(_ any, p peer.ID) bool {
-	at, from := s.networkOf(p)
-	if from == public && s.router.o.LAN {
+// routing table of v, a [neighbourhood]. No bucket takes more than maxPerNetwork
+// peers of one public network, so that renting neighbouring addresses does not buy
+// all of it. Private networks are not bounded: there everybody has one prefix.
+func welcome(v any, p peer.ID) bool {
+	n, ok := v.(neighbourhood)
+	if !ok {
 		return false
 	}
+	at := networkOfPeer(n.Host(), p)
 	if !at.IsValid() {
 		return true
 	}
-	self := kb.ConvertPeerID(s.router.host.ID())
+	self := kb.ConvertPeerID(n.Host().ID())
 	bucket := kb.CommonPrefixLen(self, kb.ConvertPeerID(p))
 	neighbours := 0
-	for _, o := range s.dht.RoutingTable().ListPeers() {
-		if o == p || kb.CommonPrefixLen(self, kb.ConvertPeerID(o)) != bucket {
-			continue
-		}
-		if other, _ := s.networkOf(o); other == at {
+	for _, o := range n.RoutingTable().ListPeers() {
+		if o != p && kb.CommonPrefixLen(self, kb.ConvertPeerID(o)) == bucket && networkOfPeer(n.Host(), o) == at {
 			neighbours++
 		}
 	}
 	return neighbours < maxPerNetwork
 }
 
-// networkOf returns the scope of a peer and, if that is public, the network that
-// it is in: by its connection, which it cannot forge, else by what is known of it.
-func (s *session) networkOf(p peer.ID) (netip.Prefix, scope) {
-	from, at := public, ma.Multiaddr(nil)
-	for _, c := range s.router.host.Network().ConnsToPeer(p) {
-		a := c.RemoteMultiaddr()
-		if sc := connScope(a); sc < public {
-			from = sc
+// networkOfPeer returns the public network that a peer is in: by its connections,
+// which it cannot forge, else by what is known of it. It is invalid for a peer in
+// our private network.
+func networkOfPeer(h host.Host, p peer.ID) (at netip.Prefix) {
+	conns := h.Network().ConnsToPeer(p)
+	for _, c := range conns {
+		if connScope(c.RemoteMultiaddr()) != public {
+			return netip.Prefix{}
 		}
-		at = a
+		at = networkOf(c.RemoteMultiaddr())
 	}
-	if from < public {
-		return netip.Prefix{}, from
+	if len(conns) > 0 {
+		return at
 	}
-	if at == nil {
-		for _, a := range s.router.host.Peerstore().Addrs(p) {
-			if scopeOf(a) == public {
-				at = a
-			}
+	for _, a := range h.Peerstore().Addrs(p) {
+		if scopeOf(a) == public {
+			at = networkOf(a)
 		}
 	}
-	return networkOf(at), public
+	return at
 }
 
 // networkOf returns the /16 or /32 of a public address, which is what one party

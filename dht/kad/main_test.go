@@ -75,6 +75,11 @@ func start(t *testing.T, h host.Host, o Options) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, h, r)
+}
+
+func run(t *testing.T, h host.Host, r *Router) *node {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()

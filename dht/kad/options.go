@@ -46,9 +46,6 @@ type Options struct {
 	// Mode is whether this node answers others.
 	Mode Mode
 
-	// LAN keeps to peers that are reached by loopback or private addresses.
-	LAN bool
-
 	// Accept reports whether the disk has room for one more record of others. It
 	// is called often. Nil: it always has.
 	Accept func() bool

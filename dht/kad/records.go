@@ -31,6 +31,7 @@ type records struct {
 	self        []byte      // how this node is spelled in keys
 	accept      func() bool // whether the disk has room
 	seed        maphash.Seed
+	max, keep   int           // from how many records on they are trimmed, and to how many
 	full        chan struct{} // holds one token when records were refused
 
 	mu    sync.Mutex // of writes of others' records, and of their counters
@@ -47,6 +48,8 @@ func newRecords(d *db, self peer.ID, accept func() bool) *records {
 		self:     []byte(base32.RawStdEncoding.EncodeToString([]byte(self))),
 		accept:   accept,
 		seed:     maphash.MakeSeed(),
+		max:      maxRecords,
+		keep:     keepRecords,
 		full:     make(chan struct{}, 1),
 	}
 }
@@ -105,7 +108,7 @@ func (r *records) Put(ctx context.Context, k ds.Key, v []byte) error {
 // held.
 func (r *records) admit(key, owner []byte) error {
 	switch {
-	case r.total >= maxRecords:
+	case r.total >= r.max:
 		select {
 		case r.full <- struct{}{}:
 		default:

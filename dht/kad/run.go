@@ -87,7 +87,7 @@ func (s *session) options() []kaddht.Option {
 		kaddht.BucketSize(bucketSize),
 		kaddht.Concurrency(concurrency),
 		kaddht.RoutingTableRefreshPeriod(refreshInterval),
-		kaddht.RoutingTableFilter(s.welcome),
+		kaddht.RoutingTableFilter(welcome),
 		kaddht.AddressFilter(dialable),
 		kaddht.ProviderDatastore(r.records),
 		kaddht.ProviderManagerOpts(
@@ -145,7 +145,7 @@ func (s *session) keepRoom(ctx context.Context) {
 	for {
 		select {
 		case <-r.records.full:
-			err := r.records.trim(ctx, keepRecords)
+			err := r.records.trim(ctx)
 			if err != nil && ctx.Err() == nil {
 				r.o.Log.Warn("DHT records not trimmed", "err", err)
 			}

@@ -292,6 +292,9 @@ func TestRecordsPerPeer(t *testing.T) {
 func TestRecordsInAll(t *testing.T) {
 	room := true
 	r := newRecords(memDB(t), "self", func() bool { return room })
+	if r.max != maxRecords || r.keep != keepRecords {
+		t.Errorf("bounds %d and %d, want %d and %d", r.max, r.keep, maxRecords, keepRecords)
+	}
 	r.total = maxRecords - 1
 	if err := put(t, r, "k", "a"); err != nil {
 		t.Errorf("the last that there is room for: %v", err)
@@ -372,7 +375,8 @@ func TestTrim(t *testing.T) {
 	add("greedier", 900)
 	add("modest", 50)
 	add("self", 40)
-	if err := r.trim(t.Context(), 450); err != nil {
+	r.keep = 450
+	if err := r.trim(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for owner, want := range map[string]int32{"greedy": 200, "greedier": 200, "modest": 50} {
@@ -389,6 +393,31 @@ func TestTrim(t *testing.T) {
 	}
 	if found, err := has(r.db, recordAt("self39", "self").Bytes()); err != nil || !found {
 		t.Errorf("this node's own record was trimmed: %v", err)
+	}
+}
+
+// TestARunningRouterTrims: a node that is full makes room by itself.
+func TestARunningRouterTrims(t *testing.T) {
+	h := newHost(t, "a")
+	router, err := New(h, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := router.records
+	r.max, r.keep = 100, 75
+	n := run(t, h, router)
+	eventually(t, "it runs", func() bool { return n.Stats().Running })
+	for i := range r.max {
+		if err := put(t, r, fmt.Sprint(i), "greedy"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if put(t, r, "k", "modest") == nil {
+		t.Fatal("more records than there is room for")
+	}
+	eventually(t, "there is room", func() bool { return put(t, r, "k", "modest") == nil })
+	if size := r.size(); size != r.keep+1 {
+		t.Errorf("%d records, want %d", size, r.keep+1)
 	}
 }
 

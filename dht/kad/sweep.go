@@ -99,6 +99,13 @@ func (s *session) closeSweep() error {
 	return old.Close()
 }
 
+// outdated reports whether everything is to be announced again: the node has other
+// addresses than those announced, the same twice in a row, since they come and go
+// while a node learns its own, and it has not just been done.
+func (w *sweep) outdated(last, now string, at time.Time) bool {
+	return now != "" && now == last && now != w.face && at.Sub(w.begun) >= moveInterval
+}
+
 func (s *session) cameOnline() {
 	select {
 	case s.online <- struct{}{}:

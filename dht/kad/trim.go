@@ -45,12 +45,12 @@ func (r *records) each(ctx context.Context, fn func(at, key, owner []byte) error
 	return it.Error()
 }
 
-// trim deletes records until no more than keep are left, those of the peers that
+// trim deletes records until no more than r.keep are left, those of the peers that
 // have most: everybody keeps an equal share, and who has less than that keeps all.
 // So nobody who floods this node takes the room of others.
-func (r *records) trim(ctx context.Context, keep int) error {
+func (r *records) trim(ctx context.Context) error {
 	r.mu.Lock()
-	share := fairShare(r.bins[:], keep)
+	share := fairShare(r.bins[:], r.keep)
 	r.mu.Unlock()
 
 	seen := make([]int32, recordBins)
