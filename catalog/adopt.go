@@ -190,7 +190,6 @@ func (c *Catalog) install(s *space, policy *trust.Policy, r namespaceRecord) {
 		close(c.born)
 		c.born = make(chan struct{})
 	}
-	c.cache.clear()
 	c.changed(s)
 	c.bound(now)
 	c.warn(r)

@@ -17,7 +17,7 @@ type answerCache struct {
 	used   int
 	order  list.List // of *cached, the latest first
 	byPath map[cacheKey]*list.Element
-	drops  uint64 // grows with every drop and clear
+	drops  uint64 // grows with every drop
 }
 
 type cacheKey struct {
@@ -95,16 +95,6 @@ func (c *answerCache) drop(space spaceID, path nix.PathHash) {
 	defer c.mu.Unlock()
 	c.drops++
 	c.forget(cacheKey{space, path})
-}
-
-// clear forgets everything.
-func (c *answerCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drops++
-	c.used = 0
-	c.order.Init()
-	clear(c.byPath)
 }
 
 func (c *answerCache) forget(key cacheKey) {

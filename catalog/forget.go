@@ -34,7 +34,6 @@ func (c *Catalog) Forget(ctx context.Context, a namespace.Address) error {
 	c.left[a] = r
 	s.policy = nil // for those who still hold it
 	s.graph = newGraph(s.judge)
-	c.cache.clear()
 	c.changed(s)
 	return nil
 }

@@ -88,6 +88,10 @@ func (g *graph) insert(f *facts) *publication {
 	p.signer = g.signer(f.signer)
 	p.time, p.expires = f.time, f.expires
 	p.entries, p.text, p.nar = f.entries, f.text, f.nar
+	for _, user := range p.users {
+		user.signer.has.missing--
+		g.all.missing--
+	}
 	p.uses = make([]*publication, len(f.uses))
 	for i, id := range f.uses {
 		used := g.pubs[id]
@@ -97,10 +101,6 @@ func (g *graph) insert(f *facts) *publication {
 		}
 		p.uses[i] = used
 		used.users = append(used.users, p)
-	}
-	for _, user := range p.users {
-		user.signer.has.missing--
-		g.all.missing--
 	}
 	t := p.totals()
 	p.signer.has.add(t)
@@ -154,14 +154,18 @@ func (g *graph) settle(p *publication) {
 	p.verdict, until = g.judge(p, g.now)
 	switch p.verdict {
 	case held:
-		g.line.watch(p, until)
+		g.line.watch(p, max(until, g.now+1))
 	case valid:
-		life := p.expires
-		for _, user := range p.users {
-			life = max(life, user.life) // 0 unless valid
-		}
-		g.extend(p, life)
+		g.extend(p, p.longest(p.expires))
 	}
+}
+
+// longest returns the latest of own and the lives of p's users.
+func (p *publication) longest(own int64) int64 {
+	for _, user := range p.users {
+		own = max(own, user.life) // 0 unless valid
+	}
+	return own
 }
 
 // extend gives a valid publication at least that life, and with it all valid
@@ -236,7 +240,7 @@ func (g *graph) reassess(now int64) {
 		var until int64
 		switch p.verdict, until = g.judge(p, now); p.verdict {
 		case held:
-			g.line.watch(p, until)
+			g.line.watch(p, max(until, now+1))
 		case valid:
 			counted = append(counted, p)
 		}

@@ -30,29 +30,49 @@ func (c *Catalog) Keep(ctx context.Context, v trust.Verified) error {
 }
 
 func (c *Catalog) keep(v trust.Verified) error {
-	s, err := c.upstream(v.Address())
+	s, ops, err := c.upstream(v.Address())
 	if err != nil {
 		return err
 	}
-	h, none := v.Path().Hash(), namespace.ID{}
-	ops, keeps, err := c.replaceOps(s, h)
+	begins := ops != nil
+	h := v.Path().Hash()
+	old, keeps, err := c.replaceOps(s, h)
 	if err != nil || keeps {
 		return err
 	}
-	fresh := ops == nil
-	ops = append(ops, s.id.entryOps(none, &listed{entry: v.Entry()})...)
-	if err := c.kv.Apply(ops, false); err != nil {
+	ops = append(ops, old...)
+	ops = append(ops, s.id.entryOps(namespace.ID{}, &listed{entry: v.Entry()})...)
+	if err := c.kv.Apply(ops, begins); err != nil {
 		return err
+	}
+	if begins {
+		c.install(s, trust.NewUpstreamPolicy(s.address), namespaceRecord{address: s.address, upstream: true})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if fresh {
+	if old == nil && s.kept > 0 {
 		s.kept++
 	}
 	s.graph.version++
 	c.cache.drop(s.id, h)
 	c.changed(s)
 	return nil
+}
+
+// upstream returns the space of an upstream namespace, with room in it, and, if
+// there was none, what begins it in the index.
+func (c *Catalog) upstream(a namespace.Address) (*space, []Op, error) {
+	s, r, err := c.place(a)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case r.serial > 0:
+		return nil, nil, fmt.Errorf("it has a document: entries stand in publications there")
+	case s.policy != nil:
+		return s, nil, c.trim(s)
+	}
+	r.upstream, r.left = true, false
+	return s, []Op{put(s.id.key(keyNamespace), r.encode())}, nil
 }
 
 // replaceOps take out the entry that is kept for a path, if there is one, unless
@@ -70,30 +90,6 @@ func (c *Catalog) replaceOps(s *space, h nix.PathHash) (ops []Op, keeps bool, er
 	}
 	ops, err = c.unlistOps(s, namespace.ID{}, old.entry, true)
 	return ops, false, err
-}
-
-// upstream returns the space of an upstream namespace, with room in it. It is
-// begun when there is none.
-func (c *Catalog) upstream(a namespace.Address) (*space, error) {
-	s, r, err := c.place(a)
-	if err != nil {
-		return nil, err
-	}
-	if s.policy != nil {
-		if !r.upstream {
-			return nil, fmt.Errorf("it has a document: entries stand in publications there")
-		}
-		return s, c.trim(s)
-	}
-	if r.serial > 0 {
-		return nil, fmt.Errorf("it had a document")
-	}
-	r.upstream, r.left = true, false
-	if err := c.kv.Apply([]Op{put(s.id.key(keyNamespace), r.encode())}, true); err != nil {
-		return nil, err
-	}
-	c.install(s, trust.NewUpstreamPolicy(a), r)
-	return s, nil
 }
 
 // trim makes room in a full upstream namespace: a page of entries from some
@@ -130,7 +126,9 @@ func (c *Catalog) trim(s *space) error {
 	s.kept -= len(gone)
 	s.graph.version++
 	s.graph.losses++
-	c.cache.clear()
+	for _, e := range gone {
+		c.cache.drop(s.id, e.Path.Hash())
+	}
 	c.changed(s)
 	return nil
 }

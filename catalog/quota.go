@@ -129,12 +129,13 @@ func (g *graph) dead(f *facts) []*publication {
 	for _, id := range f.uses {
 		used[g.pubs[id]] = true
 	}
+	life := g.lifeOf(f)
 	var dead []*publication
 	for _, p := range g.pubs {
 		if !p.here() || p.signer.key != f.signer || p.alive || used[p] {
 			continue
 		}
-		expired := p.verdict == valid && p.life < max(f.expires, g.now)
+		expired := p.verdict == valid && p.life < life
 		if p.verdict == refused || expired {
 			dead = append(dead, p)
 		}
@@ -143,4 +144,12 @@ func (g *graph) dead(f *facts) []*publication {
 		return cmp.Or(cmp.Compare(a.life, b.life), a.id.Compare(b.id))
 	})
 	return dead
+}
+
+// lifeOf returns how long f would live.
+func (g *graph) lifeOf(f *facts) int64 {
+	if place := g.pubs[f.id]; place != nil {
+		return place.longest(f.expires)
+	}
+	return f.expires
 }

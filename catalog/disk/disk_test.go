@@ -13,9 +13,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func openTest(t *testing.T, fs vfs.FS, dir string) *KV {
 	t.Helper()
-	kv, err := openFS(dir, fs, slog.New(slog.DiscardHandler))
+	kv, err := openFS(dir, fs, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
