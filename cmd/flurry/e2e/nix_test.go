@@ -38,7 +38,8 @@ func nixRun(t *testing.T, home string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// pkg is a package to build: size bytes of noise that follow from seed, and its dependencies.
+// pkg is a package to build: size bytes, half of them noise, and its dependencies. The seed tells packages of one name
+// apart.
 type pkg struct {
 	name string
 	seed int
@@ -54,13 +55,13 @@ func build(t *testing.T, tag string, pkgs ...pkg) []nix.StorePath {
 	var expr strings.Builder
 	expr.WriteString("let\n  mk = name: seed: size: deps: derivation { inherit name seed size deps; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" ''\n" +
 		"    export PATH=/usr/bin:/bin; mkdir -p $out/lib; for d in $deps; do echo $d >> $out/lib/deps; done; echo $out > $out/self\n" +
-		"    i=0; while [ $i -lt $size ]; do echo $seed $i | sha256sum; i=$((i+1)); done > $out/lib/data; cp $out/lib/data $out/lib/again\n  '' ]; tag = \"" + tag + "\"; };\n")
+		"    head -c $size /dev/urandom > $out/lib/noise; yes $out | head -c $size > $out/lib/words; cp $out/lib/noise $out/lib/again\n  '' ]; tag = \"" + tag + "\"; };\n")
 	for i, p := range pkgs {
 		var deps []string
 		for _, d := range p.deps {
 			deps = append(deps, fmt.Sprintf("p%d", d))
 		}
-		fmt.Fprintf(&expr, "  p%d = mk %q %q %q [ %s ];\n", i, p.name, fmt.Sprint(p.seed), fmt.Sprint(p.size/134), strings.Join(deps, " "))
+		fmt.Fprintf(&expr, "  p%d = mk %q %q %q [ %s ];\n", i, p.name, fmt.Sprint(p.seed), fmt.Sprint(p.size/3), strings.Join(deps, " "))
 	}
 	expr.WriteString("in [")
 	for i := range pkgs {
