@@ -147,6 +147,8 @@ func TestNoteRejected(t *testing.T) {
 		"a carriage return":            sig(encoded[:91] + "\r="),
 		"a space at the end":           sig(encoded + " "),
 		"url base64":                   sig(strings.Repeat("_", 91) + "="),
+		"a byte more":                  sig(strings.Repeat("A", 92)),
+		"a byte less":                  sig(strings.Repeat("A", 90) + "=="),
 		"four bytes less":              sig(encoded[:88]),
 		"a comment":                    sig(encoded + " comment"),
 		"a control character":          string(namespace.SignNote([]byte("wor\x1bds\n"), k).Append(nil)),

@@ -90,7 +90,7 @@ func checkPrintable(s string, limit int) error {
 // parseNumber reads a decimal without sign or leading zeros, at most limit.
 func parseNumber(s string, limit uint64) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || len(s) > 1 && s[0] == '0' || s[0] == '+' {
+	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, fmt.Errorf("%s is not a number", quote(s))
 	}
 	if n > limit {
