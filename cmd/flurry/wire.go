@@ -84,7 +84,7 @@ func (i *instance) openWire() (_ *wire, err error) {
 	if !i.cfg.WAN {
 		return w, nil
 	}
-	w.router, err = kad.New(w.host, kad.Options{Dir: filepath.Join(i.cfg.State, "db", "dht"), LAN: i.cfg.Loopback, Log: i.log})
+	w.router, err = kad.New(w.host, kad.Options{Dir: filepath.Join(i.cfg.State, "db", "dht"), Log: i.log})
 	return w, err
 }
 
