@@ -27,7 +27,7 @@ type conn struct {
 var _ transfer.Conn = (*conn)(nil)
 
 func newConn(n *Network, id lpeer.ID) *conn {
-	c := &conn{net: n, id: id, who: peer.ID(id.String())}
+	c := &conn{net: n, id: id, who: peerID(id)}
 	c.Conn = wire.Conn{Asker: &n.asker, Open: c.open}
 	return c
 }
@@ -123,3 +123,5 @@ type negotiated struct {
 func (s *negotiated) Read(b []byte) (int, error)  { return s.rw.Read(b) }
 func (s *negotiated) Write(b []byte) (int, error) { return s.rw.Write(b) }
 func (s *negotiated) Close() error                { return s.rw.Close() }
+
+func peerID(id lpeer.ID) peer.ID { return peer.ID(id.String()) }

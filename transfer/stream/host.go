@@ -196,7 +196,7 @@ func multiaddrs(texts []string) ([]ma.Multiaddr, error) {
 }
 
 // checkListening makes sure of TCP and UDP: libp2p is content with any one
-// address. A machine without IPv6 is fine.
+// address. A machine without IPv6 is fine; one without IPv4 is not seen.
 func checkListening(h host.Host, port uint16) error {
 	var on [classes]bool
 	for _, a := range h.Network().ListenAddresses() {
@@ -205,9 +205,9 @@ func checkListening(h host.Host, port uint16) error {
 		}
 	}
 	switch {
-	case !on[tcp4] && !on[tcp6]:
+	case !on[tcp4]:
 		return fmt.Errorf("cannot listen on TCP port %d: is it in use?", port)
-	case !on[quic4] && !on[quic6]:
+	case !on[quic4]:
 		return fmt.Errorf("cannot listen on UDP port %d: is it in use?", port)
 	}
 	return nil

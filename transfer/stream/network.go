@@ -123,7 +123,7 @@ func (n *Network) begin() bool {
 
 // Self implements [transfer.Dialer].
 func (n *Network) Self() peer.Info {
-	info := peer.Info{ID: peer.ID(n.host.ID().String())}
+	info := peer.Info{ID: peerID(n.host.ID())}
 	for _, a := range n.host.Addrs() {
 		info.Addrs = append(info.Addrs, a.String())
 	}
@@ -152,7 +152,7 @@ func (n *Network) Ban(p peer.ID, d time.Duration, why string) {
 
 // hangUp closes all connections to id, soon.
 func (n *Network) hangUp(id lpeer.ID) {
-	n.roster.Remove(peer.ID(id.String()))
+	n.roster.Remove(peerID(id))
 	if n.begin() {
 		go func() {
 			defer n.wait.Done()

@@ -42,10 +42,10 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 			relays = append(relays, a)
 		case !ok:
 			others = append(others, a)
-		case manet.IsPublicAddr(a):
-			public[c] = append(public[c], a)
-		default:
+		case manet.IsPrivateAddr(a):
 			private[c] = append(private[c], a)
+		default:
+			public[c] = append(public[c], a)
 		}
 	}
 	var ranked []network.AddrDelay

@@ -8,8 +8,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	lpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
-
-	"github.com/flurry-nix/flurry/peer"
 )
 
 // sweepEvery is how often what is known of strangers' conduct is looked through.
@@ -56,7 +54,7 @@ func (n *Network) watch(events event.Subscription) {
 // refresh puts id on the roster or takes it off, by what libp2p says now:
 // events say only that it is time to look.
 func (n *Network) refresh(id lpeer.ID) {
-	p := peer.ID(id.String())
+	p := peerID(id)
 	if n.bans.Has(p) {
 		n.hangUp(id)
 		return
