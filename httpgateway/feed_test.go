@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -159,6 +160,9 @@ func TestNarBreaksOff(t *testing.T) {
 				}
 				if o := n.last(); o != Aborted {
 					t.Errorf("remembered as %v", o)
+				}
+				if got := n.log.String(); !strings.Contains(got, "outcome=aborted") {
+					t.Errorf("logged: %s", got)
 				}
 			})
 		})
@@ -531,34 +535,51 @@ func TestClientLeavesHangingSource(t *testing.T) {
 	})
 }
 
-// TestClientHangs: a client that has said that it is gone, but neither reads nor
-// closes, does not hold the source: the write that is under way is cut.
+// stuckWriter is a client that takes nothing: Write returns when its deadline
+// has passed.
+type stuckWriter struct {
+	discard
+	passed chan struct{}
+}
+
+func (w stuckWriter) Write([]byte) (int, error) {
+	<-w.passed
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (w stuckWriter) SetWriteDeadline(at time.Time) error {
+	if !at.IsZero() && at.Before(time.Now()) {
+		close(w.passed)
+	}
+	return nil
+}
+
+// TestClientHangs: a client that is known to be gone, but whose connection does
+// not fail, does not hold the source: the write that is under way is cut.
 func TestClientHangs(t *testing.T) {
-	s := newSample(t, "h", "hello-1.0", make([]byte, 64<<20)) // more than sockets hold
-	cache := newFakeCache(t)
-	failed := make(chan error, 1)
-	cache.onNar(s, func(context.Context) (Nar, error) {
-		nar := cache.nar(s.nar)
-		nar.write = func(_ context.Context, w io.Writer, _, _ int64) error {
-			_, err := w.Write(nar.data)
-			failed <- err
-			return err
+	synctest.Test(t, func(t *testing.T) {
+		n := newNarTest(t, half)
+		ctx, leave := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, n.s.narURL(), nil)
+		r.Host = "localhost"
+		aborted := make(chan any)
+		go func() {
+			defer func() { aborted <- recover() }()
+			n.g.ServeHTTP(stuckWriter{discard{make(http.Header)}, make(chan struct{})}, r)
+		}()
+		synctest.Wait()
+		began := time.Now()
+		leave()
+		if p := <-aborted; p != http.ErrAbortHandler {
+			t.Errorf("ended with %v", p)
 		}
-		return nar, nil
+		if took := time.Since(began); took != 0 {
+			t.Errorf("cut after %v", took)
+		}
+		if o := n.last(); o != Left {
+			t.Errorf("remembered as %v", o)
+		}
 	})
-	g := New(cache, Options{})
-	defer closeGateway(t, g)
-	conn := dial(t, startServer(t, NewServer(g)))
-	conn.get(s.narURL())
-	if _, err := conn.r.Peek(1); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.conn.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-failed; err == nil {
-		t.Error("what nobody reads was written")
-	}
 }
 
 // TestEndedFeed: what comes after the end goes nowhere; net/http may have lent

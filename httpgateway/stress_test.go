@@ -47,8 +47,8 @@ func TestManyClients(t *testing.T) {
 		})
 	}
 	g := New(cache, Options{Budget: ample})
+	defer closeGateway(t, g)
 	addr := startServer(t, NewServer(g))
-	t.Cleanup(func() { closeGateway(t, g) })
 
 	var wg sync.WaitGroup
 	for c := range clients {
