@@ -10,7 +10,8 @@ import (
 
 // NewServer returns a server with the bounds that a gateway needs, for any
 // number of listeners. There is no limit on the length of a request's answer: a
-// large archive takes its time, and each part of it has its own.
+// large archive takes its time, and each part of it has its own. ErrorLog is for
+// the caller to set.
 //
 // Of the connections, maxConns are served. maxTurnedAway more are answered as
 // by a cache that has nothing, and closed, because a connection that nobody
