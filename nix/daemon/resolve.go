@@ -163,44 +163,50 @@ func otherStore(path string) string {
 	return ""
 }
 
-// followToStore resolves symbolic links from the left until the path lies in
-// the store directory or has none left. Linked says whether it followed any.
-// With an error found is the path that could not be looked at.
+// followToStore replaces symbolic links from the left until the path lies in
+// the store directory or has none left; it then looks at nothing more, so that
+// a path in the store needs no store to be there. Linked says whether there
+// were any. With an error found is the path that led nowhere.
 func followToStore(path string) (found string, linked bool, err error) {
-	if inStore(path) {
-		return path, false, nil
-	}
-	links := 0
-	done, rest := "/", strings.TrimPrefix(path, "/")
-	for rest != "" && !inStore(done) {
-		var name string
-		name, rest, _ = strings.Cut(rest, "/")
-		next := filepath.Join(done, name) // resolves "..", rightly: done has no links
-		if inStore(next) || next == nix.StoreDir {
-			done = next
-			continue
+	for links := 0; !inStore(path); links++ {
+		link, rest, err := firstLink(path)
+		if err != nil || link == "" {
+			return path, links > 0, err
 		}
-		info, err := os.Lstat(next)
-		if err != nil {
-			return filepath.Join(next, rest), links > 0, err
-		}
-		if info.Mode().Type() != fs.ModeSymlink {
-			done = next
-			continue
-		}
-		if links++; links > maxLinks {
+		if links == maxLinks {
 			return path, true, fmt.Errorf("more than %d links", maxLinks)
 		}
-		target, err := os.Readlink(next)
+		target, err := os.Readlink(link)
 		if err != nil {
-			return next, true, err
+			return path, links > 0, err
 		}
-		if filepath.IsAbs(target) {
-			done = "/"
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(link), target)
 		}
-		rest = strings.TrimPrefix(target, "/") + "/" + rest
+		path, linked = filepath.Join(target, rest), true
 	}
-	return filepath.Join(done, rest), links > 0, nil
+	return path, linked, nil
+}
+
+// firstLink finds the leftmost symbolic link of a clean absolute path and what
+// comes after it; "" if there is none.
+func firstLink(path string) (link, rest string, err error) {
+	for end := 1; end < len(path); {
+		next := strings.IndexByte(path[end:], '/')
+		if next < 0 {
+			next = len(path) - end
+		}
+		end += next
+		info, err := os.Lstat(path[:end])
+		if err != nil {
+			return "", "", err
+		}
+		if info.Mode().Type() == fs.ModeSymlink {
+			return path[:end], path[end:], nil
+		}
+		end++
+	}
+	return "", "", nil
 }
 
 func inStore(path string) bool { return strings.HasPrefix(path, nix.StoreDir+"/") }
