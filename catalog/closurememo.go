@@ -45,6 +45,18 @@ func newRests(extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) re
 	return rests{extern: extern, hole: hole, externs: make(map[nix.PublicKey]bool), holes: make(map[nix.StorePath]bool)}
 }
 
+// presentElsewhere is present for a reference.
+func (r *rests) presentElsewhere(key nix.PublicKey, ref reference) (bool, error) {
+	if key != (nix.PublicKey{}) {
+		return r.present(key, nix.StorePath{}), nil
+	}
+	path, err := ref.storePath()
+	if err != nil {
+		return false, err
+	}
+	return r.present(key, path), nil
+}
+
 // present asks for an extern of key or, when key is zero, for a hole.
 func (r *rests) present(key nix.PublicKey, path nix.StorePath) bool {
 	if key != (nix.PublicKey{}) {

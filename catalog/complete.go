@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
@@ -50,7 +51,7 @@ func (c *Catalog) Complete(ctx context.Context, v trust.Verified, extern func(ni
 		return r.complete(), r.missing, nil
 	}
 	w := newClosureWalk(c, s, at, extern, hole)
-	r, err := w.run(ctx, of, v.Path())
+	r, err := w.run(of, v.Path())
 	if err != nil {
 		return false, nix.StorePath{}, fmt.Errorf("closure of %s: %w", v.Path().Base(), err)
 	}
@@ -72,14 +73,14 @@ type closureWalk struct {
 	at    moment
 	rests rests
 
-	goals map[nix.StorePath]*goal
+	goals map[reference]*goal
 	todo  []*goal // not opened yet
 	nodes []*node
 }
 
 // goal is a path that something refers to.
 type goal struct {
-	path    nix.StorePath
+	path    reference
 	open    int // entries for it that have not failed
 	users   []*node
 	missing nix.StorePath // why it failed
@@ -98,25 +99,27 @@ func newClosureWalk(c *Catalog, s *space, at moment, extern func(nix.PublicKey) 
 		s:     s,
 		at:    at,
 		rests: newRests(extern, hole),
-		goals: make(map[nix.StorePath]*goal),
+		goals: make(map[reference]*goal),
 	}
 }
 
-func (w *closureWalk) run(ctx context.Context, of step, path nix.StorePath) (result, error) {
+// run does not stop when its caller loses patience: it takes some milliseconds
+// for each thousand paths, and whoever asks again would begin anew.
+func (w *closureWalk) run(of step, path nix.StorePath) (result, error) {
 	root := &node{step: of}
 	w.nodes = append(w.nodes, root)
-	l, err := w.c.listed(w.s, of.id, of.path)
+	listings, err := w.c.listings(w.s, of.path)
 	if err != nil {
 		return result{}, err
 	}
-	if l == nil {
+	i := slices.IndexFunc(listings, func(l listing) bool { return l.id == of.id })
+	if i < 0 {
 		return result{missing: path}, nil // it went meanwhile
 	}
-	w.need(root, l)
+	if err := w.need(root, &listings[i]); err != nil {
+		return result{}, err
+	}
 	for len(w.todo) > 0 {
-		if err := ctx.Err(); err != nil {
-			return result{}, err
-		}
 		if len(w.goals) > maxClosure {
 			return result{}, fmt.Errorf("%w: more than %d paths", ErrLimit, maxClosure)
 		}
@@ -126,21 +129,27 @@ func (w *closureWalk) run(ctx context.Context, of step, path nix.StorePath) (res
 			return result{}, err
 		}
 	}
-	w.fail()
+	if err := w.fail(); err != nil {
+		return result{}, err
+	}
 	w.s.memo.remember(w.nodes, w.at, &w.rests)
 	return result{missing: root.missing}, nil
 }
 
 // need notes what an entry refers to, unless it can be had elsewhere.
-func (w *closureWalk) need(n *node, l *listed) {
+func (w *closureWalk) need(n *node, l *listing) error {
 	present := make(map[int]bool, len(l.elsewhere))
 	for _, x := range l.elsewhere {
-		if !present[x.ref] {
-			present[x.ref] = w.rests.present(x.key, l.entry.References[x.ref])
+		if present[x.ref] {
+			continue
+		}
+		var err error
+		if present[x.ref], err = w.rests.presentElsewhere(x.key, l.refs[x.ref]); err != nil {
+			return err
 		}
 	}
-	for i, ref := range l.entry.References {
-		if ref == l.entry.Path || present[i] {
+	for i, ref := range l.refs {
+		if ref == (reference{l.path, l.name}) || present[i] {
 			continue
 		}
 		g := w.goals[ref]
@@ -151,17 +160,21 @@ func (w *closureWalk) need(n *node, l *listed) {
 		}
 		g.users = append(g.users, n)
 	}
+	return nil
 }
 
 // openGoal finds the entries for a path.
 func (w *closureWalk) openGoal(g *goal) error {
-	h := g.path.Hash()
-	ids, err := w.c.aliveListers(w.s, h)
+	listings, err := w.c.listings(w.s, g.path.hash)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		n := &node{step: step{id, h}, goal: g}
+	for i := range listings {
+		l := &listings[i]
+		n := &node{step: step{l.id, l.path}, goal: g}
+		if l.name != g.path.name {
+			continue
+		}
 		if r, known := w.s.memo.get(n.step, w.at); known {
 			if r.complete() {
 				g.open++
@@ -170,22 +183,23 @@ func (w *closureWalk) openGoal(g *goal) error {
 			}
 			continue
 		}
-		l, err := w.c.usable(w.s, id, h)
-		if err != nil {
-			return err
-		}
-		if l == nil || l.entry.Path != g.path {
+		if usable, err := w.c.usable(w.s, l); err != nil || !usable {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		g.open++
 		w.nodes = append(w.nodes, n)
-		w.need(n, l)
+		if err := w.need(n, l); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // fail carries on that paths without an entry are missing.
-func (w *closureWalk) fail() {
+func (w *closureWalk) fail() error {
 	var failed []*goal
 	for _, g := range w.goals {
 		if g.open == 0 {
@@ -196,7 +210,10 @@ func (w *closureWalk) fail() {
 		g := failed[len(failed)-1]
 		failed = failed[:len(failed)-1]
 		if g.missing.IsZero() {
-			g.missing = g.path
+			var err error
+			if g.missing, err = g.path.storePath(); err != nil {
+				return err
+			}
 		}
 		for _, n := range g.users {
 			if !n.missing.IsZero() {
@@ -212,42 +229,51 @@ func (w *closureWalk) fail() {
 			}
 		}
 	}
+	return nil
 }
 
-// aliveListers returns the publications alive that list a path.
-func (c *Catalog) aliveListers(s *space, h nix.PathHash) ([]namespace.ID, error) {
-	ids, err := c.listers(s, h)
+// listings returns what publications that are alive list for a path.
+func (c *Catalog) listings(s *space, h nix.PathHash) ([]listing, error) {
+	var all []listing
+	var values [][]byte
+	err := c.kv.Scan(s.id.listersKey(h), nil, func(k, v []byte) (bool, error) {
+		l, err := decodeListingKey(k, v)
+		all, values = append(all, l), append(values, slices.Clone(v))
+		return true, err
+	})
 	if err != nil {
 		return nil, err
 	}
 	c.mu.RLock()
-	defer c.mu.RUnlock()
-	alive := ids[:0]
-	for _, id := range ids {
-		if s.lives(id) {
-			alive = append(alive, id)
+	for i := range all {
+		if !s.lives(all[i].id) {
+			values[i] = nil
 		}
+	}
+	c.mu.RUnlock()
+	alive := all[:0]
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		l := all[i]
+		if err := l.decode(v); err != nil {
+			return nil, err
+		}
+		alive = append(alive, l)
 	}
 	return alive, nil
 }
 
-// usable returns the entry for a path in a publication that is alive, or nil if
-// it is denied or distrusted. Its signature was checked when it came, and will
-// be when it is served.
-func (c *Catalog) usable(s *space, id namespace.ID, h nix.PathHash) (*listed, error) {
-	l, err := c.listed(s, id, h)
-	if err != nil || l == nil {
-		return nil, err
-	}
+// usable reports whether an entry is neither denied nor distrusted. Its signature
+// was checked when it came, and will be when it is served.
+func (c *Catalog) usable(s *space, l *listing) (bool, error) {
 	c.mu.RLock()
-	denied := s.denied[denial{h, l.entry.NarHash}]
+	denied := s.denied[denial{l.path, l.hash}]
 	c.mu.RUnlock()
 	if denied {
-		return nil, nil
+		return false, nil
 	}
-	distrusted, err := c.distrusted(s, id, h, factOf(l.entry))
-	if err != nil || distrusted {
-		return nil, err
-	}
-	return l, nil
+	distrusted, err := c.distrusted(s, l.id, l.path, l.fact)
+	return !distrusted, err
 }

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/flurry-nix/flurry/namespace"
@@ -36,17 +35,20 @@ func (s spaceID) indexOps(p trust.Publication, f *facts) []Op {
 	declared := declarations(v)
 	for i := range v.Entries {
 		e := &v.Entries[i]
-		l := listed{entry: e, elsewhere: declared.of(e)}
-		ops = append(ops, s.entryOps(f.id, &l)...)
+		ops = append(ops, s.entryOps(f.id, e, declared.of(e))...)
 	}
 	return ops
 }
 
-func (s spaceID) entryOps(id namespace.ID, l *listed) []Op {
-	e, h := l.entry, l.entry.Path.Hash()
+func (s spaceID) entryOps(id namespace.ID, e *namespace.Entry, x []elsewhere) []Op {
+	h := e.Path.Hash()
+	l := listing{size: e.NarSize, name: e.Path.Name(), hash: e.NarHash, fact: factOf(e), elsewhere: x}
+	for _, ref := range e.References {
+		l.refs = append(l.refs, referenceTo(ref))
+	}
 	ops := []Op{
-		put(s.entryKey(id, h), l.encode()),
-		put(s.listerKey(h, id), binary.AppendUvarint(nil, e.NarSize)),
+		put(s.entryKey(id, h), e.Append(nil)),
+		put(s.listerKey(h, id), l.encode()),
 		put(s.listedKey(h), nil),
 	}
 	if e.HasBody() {
@@ -143,27 +145,29 @@ func (c *Catalog) unlistOps(s *space, id namespace.ID, e *namespace.Entry, stays
 func (c *Catalog) listedBy(s *space, id namespace.ID) ([]*namespace.Entry, error) {
 	var entries []*namespace.Entry
 	err := c.kv.Scan(s.id.entriesKey(id), nil, func(_, v []byte) (bool, error) {
-		l, err := decodeListed(v)
-		if err != nil {
-			return false, err
-		}
-		entries = append(entries, l.entry)
-		return true, nil
+		e, err := decodeEntry(v)
+		entries = append(entries, e)
+		return true, err
 	})
 	return entries, err
+}
+
+// decodeEntry reads the text of an entry.
+func decodeEntry(v []byte) (*namespace.Entry, error) {
+	e, err := namespace.ParseEntry(v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return &e, nil
 }
 
 // listers returns the ids of the publications that list a path, dead ones too.
 func (c *Catalog) listers(s *space, h nix.PathHash) ([]namespace.ID, error) {
 	var ids []namespace.ID
-	err := c.kv.Scan(s.id.listersKey(h), nil, func(k, _ []byte) (bool, error) {
-		var path nix.PathHash
-		var id namespace.ID
-		if err := fields(k, path[:], id[:]); err != nil {
-			return false, err
-		}
-		ids = append(ids, id)
-		return true, nil
+	err := c.kv.Scan(s.id.listersKey(h), nil, func(k, v []byte) (bool, error) {
+		l, err := decodeListingKey(k, v)
+		ids = append(ids, l.id)
+		return true, err
 	})
 	return ids, err
 }

@@ -41,7 +41,7 @@ func (c *Catalog) keep(v trust.Verified) error {
 		return err
 	}
 	ops = append(ops, old...)
-	ops = append(ops, s.id.entryOps(namespace.ID{}, &listed{entry: v.Entry()})...)
+	ops = append(ops, s.id.entryOps(namespace.ID{}, v.Entry(), nil)...)
 	if err := c.kv.Apply(ops, begins); err != nil {
 		return err
 	}
@@ -81,14 +81,14 @@ func (c *Catalog) replaceOps(s *space, h nix.PathHash) (ops []Op, keeps bool, er
 	if kept, err := c.has(s.id.listedKey(h)); err != nil || !kept {
 		return nil, false, err
 	}
-	old, err := c.listed(s, namespace.ID{}, h)
+	old, err := c.entry(s, namespace.ID{}, h)
 	if err != nil {
 		return nil, false, err
 	}
-	if proven, err := c.has(s.id.provenKey(h, factOf(old.entry))); err != nil || proven {
+	if proven, err := c.has(s.id.provenKey(h, factOf(old))); err != nil || proven {
 		return nil, proven, err
 	}
-	ops, err = c.unlistOps(s, namespace.ID{}, old.entry, true)
+	ops, err = c.unlistOps(s, namespace.ID{}, old, true)
 	return ops, false, err
 }
 
@@ -154,12 +154,9 @@ func (c *Catalog) keptFrom(s *space, from nix.PathHash) ([]*namespace.Entry, err
 	var page []*namespace.Entry
 	none := namespace.ID{}
 	err := c.kv.Scan(s.id.entriesKey(none), s.id.entryKey(none, from), func(_, v []byte) (bool, error) {
-		l, err := decodeListed(v)
-		if err != nil {
-			return false, err
-		}
-		page = append(page, l.entry)
-		return len(page) < min(pageSize, 1+c.limits.kept/8), nil
+		e, err := decodeEntry(v)
+		page = append(page, e)
+		return len(page) < min(pageSize, 1+c.limits.kept/8), err
 	})
 	return page, err
 }

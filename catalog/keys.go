@@ -16,8 +16,8 @@ import (
 //	n space                      namespace record
 //	p space publication          facts of a publication: signer, times, sizes, uses
 //	d space publication          details of a publication that are only shown: roots, pins
-//	e space publication path     entry, with what its references may resolve to elsewhere
-//	i space path publication     NarSize: who lists a path
+//	e space publication path     text of the entry
+//	i space path publication     listing: who lists a path, and the entry's references
 //	h space path                 empty: somebody lists the path. One Get, and a bloom
 //	                             filter, answer for most paths, which nobody lists
 //	b space body publication path    empty: whose content a body is

@@ -89,19 +89,12 @@ func (c *Catalog) yieldPath(s *space, h nix.PathHash, yield func(trust.Verified,
 // nameMatches looks at the name that any of a path's listers gives it, before
 // signatures are checked for nothing.
 func (c *Catalog) nameMatches(s *space, h nix.PathHash, glob string) (bool, error) {
-	ids, err := c.listers(s, h)
+	listings, err := c.listings(s, h)
 	if err != nil {
 		return false, err
 	}
-	for _, id := range ids {
-		l, err := c.listed(s, id, h)
-		if err != nil {
-			return false, err
-		}
-		if l == nil {
-			continue
-		}
-		if match, _ := path.Match(glob, l.entry.Path.Name()); match {
+	for _, l := range listings {
+		if match, _ := path.Match(glob, l.name); match {
 			return true, nil
 		}
 	}

@@ -123,22 +123,22 @@ func (c *Catalog) candidates(s *space, ids []namespace.ID) (*answer, []candidate
 
 // read gives a candidate its entry, unless it was distrusted.
 func (c *Catalog) read(s *space, h nix.PathHash, x *candidate) error {
-	l, err := c.listed(s, x.id, h)
-	if err != nil || l == nil {
+	e, err := c.entry(s, x.id, h)
+	if err != nil || e == nil {
 		return err
 	}
-	fact := factOf(l.entry)
+	fact := factOf(e)
 	distrusted, err := c.distrusted(s, x.id, h, fact)
 	if err != nil || distrusted {
 		return err
 	}
-	x.entry, x.fact = l.entry, fact
+	x.entry, x.fact = e, fact
 	return nil
 }
 
-// listed returns the entry for a path in a publication, or nil if that is not
+// entry returns the entry for a path in a publication, or nil if that is not
 // alive and the index no longer has it.
-func (c *Catalog) listed(s *space, id namespace.ID, h nix.PathHash) (*listed, error) {
+func (c *Catalog) entry(s *space, id namespace.ID, h nix.PathHash) (*namespace.Entry, error) {
 	v, err := c.kv.Get(s.id.entryKey(id, h))
 	if errors.Is(err, ErrNotFound) {
 		if !c.alive(s, id) {
@@ -149,8 +149,7 @@ func (c *Catalog) listed(s *space, id namespace.ID, h nix.PathHash) (*listed, er
 	if err != nil {
 		return nil, err
 	}
-	l, err := decodeListed(v)
-	return &l, err
+	return decodeEntry(v)
 }
 
 // proofs notes when candidates were proven.

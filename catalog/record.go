@@ -243,11 +243,34 @@ func decodeDetails(v []byte) (d details, err error) {
 	return d, r.end()
 }
 
-// listed is an entry with what its references may resolve to outside the
-// namespace.
-type listed struct {
-	entry     *namespace.Entry
+// listing says that a publication lists a path, and of its entry what one has to
+// know to walk through references: the text of an entry takes several times as
+// long to read.
+type listing struct {
+	path      nix.PathHash // path and id are the key
+	id        namespace.ID
+	size      uint64 // NarSize
+	name      string // of the path
+	hash      nix.NarHash
+	fact      factID
+	refs      []reference
 	elsewhere []elsewhere
+}
+
+// reference is a store path as it is read most quickly.
+type reference struct {
+	hash nix.PathHash
+	name string
+}
+
+func referenceTo(p nix.StorePath) reference { return reference{p.Hash(), p.Name()} }
+
+func (r reference) storePath() (nix.StorePath, error) {
+	p, err := nix.ParseBaseName(r.hash.String() + "-" + r.name)
+	if err != nil {
+		return p, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return p, nil
 }
 
 // elsewhere is one way in which the reference number ref may be present though
@@ -257,35 +280,60 @@ type elsewhere struct {
 	key nix.PublicKey
 }
 
-func (l *listed) encode() []byte {
+func (l *listing) encode() []byte {
 	var w writer
+	w.uint(l.size)
+	w.string(l.name)
+	w = append(w, l.hash[:]...)
+	w = append(w, l.fact[:]...)
+	w.uint(uint64(len(l.refs)))
+	for _, ref := range l.refs {
+		w = append(w, ref.hash[:]...)
+		w.string(ref.name)
+	}
 	w.uint(uint64(len(l.elsewhere)))
 	for _, x := range l.elsewhere {
 		w.uint(uint64(x.ref))
 		w.key(x.key)
 	}
-	return l.entry.Append(w)
+	return w
 }
 
-func decodeListed(v []byte) (l listed, err error) {
+// decodeListingKey reads the key and the size alone.
+func decodeListingKey(k, v []byte) (l listing, err error) {
+	if err := fields(k, l.path[:], l.id[:]); err != nil {
+		return l, err
+	}
 	r := reader{rest: v}
-	for n := r.uint(); n > 0 && r.err == nil; n-- {
-		l.elsewhere = append(l.elsewhere, elsewhere{ref: int(r.uint()), key: r.key()})
+	l.size = r.uint()
+	return l, r.err
+}
+
+// decode reads the rest into l, which has its key.
+func (l *listing) decode(v []byte) error {
+	r := reader{rest: v}
+	l.size = r.uint()
+	l.name = r.string()
+	copy(l.hash[:], r.bytes(uint64(len(l.hash))))
+	copy(l.fact[:], r.bytes(uint64(len(l.fact))))
+	n := r.uint()
+	if n > uint64(len(r.rest)) {
+		r.fail("the references")
+		n = 0
 	}
-	if r.err != nil {
-		return l, r.err
+	l.refs = make([]reference, n)
+	for i := range l.refs {
+		copy(l.refs[i].hash[:], r.bytes(uint64(len(nix.PathHash{}))))
+		l.refs[i].name = r.string()
 	}
-	e, err := namespace.ParseEntry(r.rest)
-	if err != nil {
-		return l, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	l.entry = &e
-	for _, x := range l.elsewhere {
-		if x.ref < 0 || x.ref >= len(e.References) {
-			return l, fmt.Errorf("%w: entry %s has no reference %d", ErrDamaged, e.Path.Base(), x.ref)
+	for m := r.uint(); m > 0 && r.err == nil; m-- {
+		x := elsewhere{ref: int(r.uint()), key: r.key()}
+		if x.ref < 0 || x.ref >= len(l.refs) {
+			r.fail("what is elsewhere")
 		}
+		l.elsewhere = append(l.elsewhere, x)
 	}
-	return l, nil
+	return r.end()
 }
 
 // factOf returns the id of what there is to prove of an entry.

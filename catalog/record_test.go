@@ -33,8 +33,8 @@ func samples(t testing.TB) map[string][]byte {
 	n := namespaceRecord{address: address, left: true, serial: 1 << 40, document: namespace.ID{3}, lists: []namespace.ID{{4}, {5}}, rival: namespace.ID{6}}
 	f := facts{signer: address.Key(), time: 1, expires: 2, entries: 3, text: 4, nar: 5, uses: []namespace.ID{{7}}}
 	d := details{roots: []nix.StorePath{path}, pins: []namespace.Pin{{Name: "v1", Last: 3}, {Name: "v2", For: time.Hour}}}
-	l := listed{entry: e, elsewhere: []elsewhere{{ref: 0, key: address.Key()}, {ref: 0}}}
-	return map[string][]byte{"n": n.encode(), "p": f.encode(), "d": d.encode(), "e": l.encode()}
+	l := listing{size: e.NarSize, name: path.Name(), hash: e.NarHash, fact: factOf(e), refs: []reference{referenceTo(path)}, elsewhere: []elsewhere{{ref: 0, key: address.Key()}, {ref: 0}}}
+	return map[string][]byte{"n": n.encode(), "p": f.encode(), "d": d.encode(), "i": l.encode(), "e": e.Append(nil)}
 }
 
 // reprint decodes a value of that kind and encodes it again.
@@ -58,12 +58,18 @@ func reprint(kind string, v []byte) ([]byte, error) {
 			return nil, err
 		}
 		return d.encode(), nil
+	case "i":
+		var l listing
+		if err := l.decode(v); err != nil {
+			return nil, err
+		}
+		return l.encode(), nil
 	}
-	l, err := decodeListed(v)
+	e, err := decodeEntry(v)
 	if err != nil {
 		return nil, err
 	}
-	return l.encode(), nil
+	return e.Append(nil), nil
 }
 
 // TestRecords: what was written is read, and what was cut off or has more is

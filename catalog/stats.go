@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/flurry-nix/flurry/namespace"
-	"github.com/flurry-nix/flurry/nix"
 )
 
 // Stats is a namespace in numbers.
@@ -111,13 +110,6 @@ func (c *Catalog) paths(s *space) iter.Seq2[listing, error] {
 	}
 }
 
-// listing says that a publication lists a path.
-type listing struct {
-	path nix.PathHash
-	id   namespace.ID
-	size uint64
-}
-
 // listerPage returns some of the index's listings by what is alive, and where to
 // go on, nil at the end.
 func (c *Catalog) listerPage(s *space, from []byte) (page []listing, next []byte, err error) {
@@ -126,14 +118,9 @@ func (c *Catalog) listerPage(s *space, from []byte) (page []listing, next []byte
 			next = slices.Clone(k)
 			return false, nil
 		}
-		var l listing
-		if err := fields(k, l.path[:], l.id[:]); err != nil {
-			return false, err
-		}
-		r := reader{rest: v}
-		l.size = r.uint()
+		l, err := decodeListingKey(k, v)
 		page = append(page, l)
-		return true, r.end()
+		return true, err
 	})
 	c.mu.RLock()
 	defer c.mu.RUnlock()
