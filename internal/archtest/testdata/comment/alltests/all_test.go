@@ -1,0 +1,2 @@
+// Package alltests is tests alone.
+package alltests_test

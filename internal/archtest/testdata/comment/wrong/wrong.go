@@ -1,0 +1,2 @@
+// This is not how it begins.
+package wrong

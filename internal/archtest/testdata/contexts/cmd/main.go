@@ -1,0 +1,6 @@
+// The command.
+package main
+
+import "context"
+
+func main() { _ = context.Background() }

@@ -1,0 +1,6 @@
+package low
+
+import "context"
+
+// Close has leave.
+func Close() { _ = context.Background() }

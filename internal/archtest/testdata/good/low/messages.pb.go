@@ -1,0 +1,5 @@
+package low
+
+var file_messages = []int{1}
+
+func init() { file_messages = nil }

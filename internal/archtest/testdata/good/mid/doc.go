@@ -1,0 +1,2 @@
+// Package mid has its comment in a file of its own.
+package mid

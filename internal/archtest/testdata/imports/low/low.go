@@ -1,0 +1,4 @@
+// Package low imports upwards.
+package low
+
+import _ "example.org/house/mid"

@@ -1,0 +1,4 @@
+// Package low runs by itself.
+package low
+
+func init() {}
