@@ -10,79 +10,118 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"syscall"
 
 	"github.com/flurry-nix/flurry/report"
 )
 
-// Client asks the daemon behind a socket.
+// Client asks the daemon behind a socket. Its methods may be called concurrently.
 type Client struct {
 	socket string
 	http   *http.Client
 }
 
-// A Client is a Daemon: what works over the socket works in the process.
+// What works over the socket works in the process.
 var _ Daemon = (*Client)(nil)
 
-// Dial returns a client. It connects when it is asked something.
+// Dial returns a client. It connects when it is asked something, for each question anew.
 func Dial(socket string) *Client {
 	dialer := net.Dialer{Timeout: dialTimeout}
+	return newClient(socket, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) })
+}
+
+func newClient(socket string, dial func(context.Context) (net.Conn, error)) *Client {
 	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		DisableKeepAlives: true,
 	}
 	return &Client{socket: socket, http: &http.Client{Transport: transport}}
 }
 
+// Status asks how the node is.
 func (c *Client) Status(ctx context.Context, r StatusRequest) (report.Status, error) {
-	return ask[report.Status](ctx, c, "status", r)
+	return get[report.Status](ctx, c, "status", params{"peers": r.Peers})
 }
 
+// Why asks about one path.
 func (c *Client) Why(ctx context.Context, r WhyRequest) (report.Why, error) {
-	return ask[report.Why](ctx, c, "why", r)
+	return get[report.Why](ctx, c, "why/"+segment(r.Path), params{"closure": r.Closure})
 }
 
+// Show asks about one namespace.
 func (c *Client) Show(ctx context.Context, r ShowRequest) (report.Show, error) {
-	return ask[report.Show](ctx, c, "show", r)
+	return get[report.Show](ctx, c, "namespaces/"+segment(r.Namespace),
+		params{"glob": r.Glob, "publications": r.Publications, "writers": r.Writers, "document": r.Document})
 }
 
+// Use puts a namespace in use.
 func (c *Client) Use(ctx context.Context, r UseRequest) (report.Use, error) {
-	return ask[report.Use](ctx, c, "use", r)
+	return post[report.Use](ctx, c, "use", r, func(struct{}) {})
 }
 
+// Leave takes one out of use.
 func (c *Client) Leave(ctx context.Context, r LeaveRequest) (report.Leave, error) {
-	return ask[report.Leave](ctx, c, "leave", r)
+	return post[report.Leave](ctx, c, "leave", r, func(struct{}) {})
 }
 
+// New makes a namespace.
 func (c *Client) New(ctx context.Context, r NewRequest) (report.New, error) {
-	return ask[report.New](ctx, c, "new", r)
+	return post[report.New](ctx, c, "new", r, func(struct{}) {})
 }
 
+// Publish publishes paths. It ends when ctx does, at both ends.
 func (c *Client) Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error) {
-	return follow[report.Publish](ctx, c, "publish", r, progress)
+	return post[report.Publish](ctx, c, "publish", r, progress)
 }
 
+// Check has the store read.
 func (c *Client) Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error) {
-	return follow[report.Check](ctx, c, "check", r, progress)
+	return post[report.Check](ctx, c, "check", r, progress)
 }
 
+// Health asks whether all is well.
 func (c *Client) Health(ctx context.Context) (report.Health, error) {
-	return ask[report.Health](ctx, c, "health", struct{}{})
+	return get[report.Health](ctx, c, "health", nil)
 }
 
-func ask[A any](ctx context.Context, c *Client, verb string, q any) (A, error) {
-	return follow[A](ctx, c, verb, q, func(struct{}) {})
+// segment is s as one segment of a URL's path, whatever it is: dots alone would be taken for directories.
+func segment(s string) string {
+	if strings.Trim(s, ".") == "" {
+		return strings.ReplaceAll(s, ".", "%2E")
+	}
+	return url.PathEscape(s)
 }
 
-// follow sends q, hands out progress as it comes, and returns the result.
-func follow[A, P any](ctx context.Context, c *Client, verb string, q any, progress func(P)) (a A, err error) {
+// params are a GET's parameters: strings and bools. What has its zero value is left out.
+type params map[string]any
+
+func (p params) encode() string {
+	values := url.Values{}
+	for name, v := range p {
+		if v != "" && v != false {
+			values.Set(name, fmt.Sprint(v))
+		}
+	}
+	return values.Encode()
+}
+
+func get[A any](ctx context.Context, c *Client, path string, p params) (A, error) {
+	return ask[A](ctx, c, http.MethodGet, path+"?"+p.encode(), nil, func(struct{}) {})
+}
+
+func post[A, P any](ctx context.Context, c *Client, path string, q any, progress func(P)) (a A, err error) {
 	text, err := json.Marshal(q)
 	if err != nil {
 		return a, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://flurry/v1/"+verb, bytes.NewReader(text))
+	return ask[A](ctx, c, http.MethodPost, path, bytes.NewReader(text), progress)
+}
+
+// ask sends a request, hands out progress as it comes, and returns the answer.
+func ask[A, P any](ctx context.Context, c *Client, method, path string, body io.Reader, progress func(P)) (a A, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://flurry/v1/"+path, body)
 	if err != nil {
 		return a, err
 	}
@@ -91,41 +130,57 @@ func follow[A, P any](ctx context.Context, c *Client, verb string, q any, progre
 		return a, c.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return a, &report.Problem{ID: "bad-request", Exit: report.ExitUsage, Message: fmt.Sprintf("the daemon does not know %q (%s)", verb, resp.Status),
-			Try: []string{"the same version of flurry on both ends"}}
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-ndjson") {
+		return a, badRequest(fmt.Sprintf("%s /v1/%s (%s)", method, strings.TrimSuffix(path, "?"), resp.Status))
 	}
 	lines := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
 	for {
-		var l line
-		switch err := lines.Decode(&l); {
+		var line json.RawMessage
+		if err := lines.Decode(&line); err != nil {
+			return a, c.brokeOff(ctx, err)
+		}
+		var kind struct {
+			Event string          `json:"event"`
+			Error *report.Problem `json:"error"`
+		}
+		switch err := json.Unmarshal(line, &kind); {
 		case err != nil:
-			return a, fmt.Errorf("the daemon's answer broke off: %w", errors.Join(err, ctx.Err()))
-		case l.Error != nil:
-			return a, l.Error
-		case l.Result != nil:
-			return a, json.Unmarshal(l.Result, &a)
-		case l.Progress != nil && progress != nil:
-			var p P
-			if err := json.Unmarshal(l.Progress, &p); err != nil {
-				return a, err
-			}
+			return a, c.brokeOff(ctx, err)
+		case kind.Error != nil:
+			return a, kind.Error
+		case kind.Event != "progress":
+			return a, json.Unmarshal(line, &a)
+		}
+		var p P
+		if err := json.Unmarshal(line, &p); err != nil {
+			return a, c.brokeOff(ctx, err)
+		}
+		if progress != nil {
 			progress(p)
 		}
 	}
 }
 
-// unreachable makes a Problem of a failed connection.
-func (c *Client) unreachable(ctx context.Context, err error) error {
+// brokeOff says that the answer ended before its end.
+func (c *Client) brokeOff(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	return &report.Problem{ID: "broke-off", Exit: report.ExitFailed, Message: fmt.Sprintf("the daemon at %s broke off its answer (%v)", c.socket, err),
+		Try: []string{"flurry status        and if it runs, the same again"}}
+}
+
+// unreachable makes a Problem of a failed connection.
+func (c *Client) unreachable(ctx context.Context, err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return &report.Problem{ID: "no-daemon", Exit: report.ExitNoDaemon, Message: "no daemon at " + c.socket,
-			Try: []string{"flurry daemon --state DIR        and --state DIR here, too", "sudo systemctl start flurry        (journalctl -u flurry says why it stopped)"}}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.ENOTDIR):
+		return &report.Problem{ID: "no-daemon", Exit: report.ExitNoDaemon, Message: "no daemon at " + c.socket}
 	case errors.Is(err, fs.ErrPermission):
 		return &report.Problem{ID: "may-not", Exit: report.ExitNoDaemon, Message: "this user may not use " + c.socket, Try: []string{"sudo flurry …"}}
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return c.brokeOff(ctx, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("asking the daemon at %s: %w", c.socket, err)
 }

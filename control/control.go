@@ -7,6 +7,16 @@
 //
 // Who asks is told by the kernel (SO_PEERCRED), not by the request: anybody may look, publishers may publish, admins may
 // change what this machine's Nix trusts.
+//
+//	GET  /v1/status?peers=true
+//	GET  /v1/why/PATH?closure=true
+//	GET  /v1/namespaces/NAMESPACE?glob=…&publications=true&writers=true&document=true
+//	GET  /v1/health
+//	POST /v1/use, /v1/leave, /v1/new            a request of this package as JSON
+//	POST /v1/publish, /v1/check                 the same; progress comes before the answer
+//
+// An answer is one JSON object on a line of its own. Publish and check send objects with "event":"progress" before it.
+// An error is {"error":{…}}, a report.Problem, in the place of the answer.
 package control
 
 import (
@@ -26,27 +36,29 @@ type Daemon interface {
 	New(ctx context.Context, r NewRequest) (report.New, error)
 	// Publish calls progress, from one goroutine at a time, while it works.
 	Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error)
+	// Check calls progress as Publish does.
 	Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error)
 	Health(ctx context.Context) (report.Health, error)
 }
 
 // StatusRequest asks how the node is.
 type StatusRequest struct {
-	Peers bool `json:"peers,omitempty"` // with a line for each peer
+	Peers bool // with a line for each peer
 }
 
 // WhyRequest asks why a path can be had, or cannot.
 type WhyRequest struct {
-	Path string `json:"path"` // a store path, or the 32 characters of its hash
+	Path    string // a store path, or the 32 characters of its hash
+	Closure bool   // and everything it needs
 }
 
 // ShowRequest asks what is known of a namespace.
 type ShowRequest struct {
-	Namespace    string `json:"namespace"` // an alias or a key
-	Glob         string `json:"glob,omitempty"`
-	Publications bool   `json:"publications,omitempty"`
-	Writers      bool   `json:"writers,omitempty"`
-	Document     bool   `json:"document,omitempty"`
+	Namespace    string // an alias or a key
+	Glob         string
+	Publications bool
+	Writers      bool
+	Document     bool
 }
 
 // UseRequest makes this machine's Nix accept a namespace.
@@ -81,13 +93,12 @@ type PublishRequest struct {
 	DryRun    bool          `json:"dry_run,omitempty"`
 	Exclude   []string      `json:"exclude,omitempty"`
 	LeaveOut  []string      `json:"leave_out,omitempty"`
-	MaxSize   uint64        `json:"max_size,omitempty"`
-	Keep      time.Duration `json:"keep,omitempty"`
+	MaxSize   uint64        `json:"max_size,omitempty"` // bytes of one NAR; 0: as the daemon's configuration says
+	Keep      time.Duration `json:"keep,omitempty"`     // 0: as the namespace's document says
 	Pin       string        `json:"pin,omitempty"`
-	KeepLast  int           `json:"keep_last,omitempty"`
+	KeepLast  int           `json:"keep_last,omitempty"` // versions of the pin
+	KeepFor   time.Duration `json:"keep_for,omitempty"`  // instead of KeepLast
 }
 
 // CheckRequest reads everything in the store and compares it with its name.
-type CheckRequest struct {
-	Repair bool `json:"repair,omitempty"` // fetch what is damaged from peers
-}
+type CheckRequest struct{}

@@ -6,12 +6,25 @@ import "time"
 const (
 	// maxRequest is the longest request body: 100,000 store paths of 100 bytes and some room.
 	maxRequest = 16 << 20
-	// maxAnswer is the longest answer that the client reads.
+	// maxHeader is the longest head of a request: a store path and a key, with room.
+	maxHeader = 16 << 10
+	// maxAnswer is the longest answer that the client reads: the paths of a namespace of a million.
 	maxAnswer = 256 << 20
-	// maxConns bounds the connections served at once.
-	maxConns = 256
-	// headerTimeout ends a connection that says nothing.
+
+	// maxGuests bounds the connections of all users who are not admins, and of all admins together, so that the former
+	// cannot lock the latter out; maxGuestsEach those of one such user, so that none locks out the others.
+	maxGuests     = 256
+	maxGuestsEach = 64
+
+	// headerTimeout ends a connection that says nothing, bodyTimeout one that does not come to the end of its request:
+	// programs of this machine have it ready.
 	headerTimeout = 5 * time.Second
+	bodyTimeout   = 30 * time.Second
+	// lineTimeout ends a request whose client has read nothing for so long that the socket's buffer is full.
+	lineTimeout = time.Minute
+	// progressEvery is the least time between two lines of progress: nobody reads faster.
+	progressEvery = 100 * time.Millisecond
+
 	// drainTime is how long running requests may go on when the server is told to end.
 	drainTime = 5 * time.Second
 	// dialTimeout: a socket of this machine answers at once or not at all.

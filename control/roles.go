@@ -2,13 +2,10 @@ package control
 
 import (
 	"fmt"
-	"net"
 	"os/user"
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/flurry-nix/flurry/report"
 )
@@ -16,6 +13,7 @@ import (
 // Role is what somebody may do over the socket. Each includes the ones before.
 type Role int
 
+// The roles.
 const (
 	Anyone    Role = iota // look
 	Publisher             // publish
@@ -24,60 +22,31 @@ const (
 
 // Roles says who has which role. Names are users, or groups with an @ before them. Root is always an admin.
 type Roles struct {
-	Owner      int // the user who owns the state directory: an admin
+	Owner      int // the user who owns the state directory: an admin, who could change it all anyway
 	Admins     []string
 	Publishers []string
 }
 
-// caller is who is at the other end of a connection, as the kernel says.
-type caller struct {
-	uid, gid int
-	known    bool
-}
-
-// callerOf asks the kernel who made the connection.
-func callerOf(c net.Conn) caller {
-	conn, ok := c.(*net.UnixConn)
-	if !ok {
-		return caller{}
-	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return caller{}
-	}
-	var who caller
-	err = raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			who = caller{uid: int(cred.Uid), gid: int(cred.Gid), known: true}
-		}
-	})
-	if err != nil {
-		return caller{}
-	}
-	return who
-}
-
-// of returns the role of who.
+// of returns the role of who. Somebody of whom the kernel says nothing may look.
 func (r Roles) of(who caller) Role {
 	switch {
 	case !who.known:
 		return Anyone
-	case who.uid == 0 || who.uid == r.Owner || r.named(r.Admins, who):
+	case who.uid == 0 || who.uid == r.Owner || named(r.Admins, who):
 		return Admin
-	case r.named(r.Publishers, who):
+	case named(r.Publishers, who):
 		return Publisher
 	}
 	return Anyone
 }
 
 // named reports whether who is one of names, or in one of the groups among them.
-func (r Roles) named(names []string, who caller) bool {
+func named(names []string, who caller) bool {
 	if len(names) == 0 {
 		return false
 	}
 	var groups []string
-	u, err := user.LookupId(strconv.Itoa(who.uid))
-	if err == nil {
+	if u, err := user.LookupId(strconv.Itoa(who.uid)); err == nil {
 		if slices.Contains(names, u.Username) {
 			return true
 		}
@@ -96,20 +65,22 @@ func (r Roles) named(names []string, who caller) bool {
 	return false
 }
 
-// mayNot is the answer to somebody whose role does not suffice.
-func (r Roles) mayNot(need Role, who caller) *report.Problem {
+// mayNot is the answer to somebody whose role does not suffice. act says what for: "publish on this machine".
+func (r Roles) mayNot(need Role, act string, who caller) *report.Problem {
 	allowed := r.Admins
-	act := "change what is trusted on this machine"
 	if need == Publisher {
-		allowed, act = r.Publishers, "publish on this machine"
+		allowed = r.Publishers
 	}
-	name := strconv.Itoa(who.uid)
-	if u, err := user.LookupId(name); err == nil {
-		name = u.Username
+	if !slices.Contains(allowed, "root") {
+		allowed = append([]string{"root"}, allowed...)
 	}
-	if len(allowed) == 0 {
-		allowed = []string{"root"}
+	p := &report.Problem{ID: "may-not", Exit: report.ExitNoDaemon, Try: []string{"sudo flurry …"},
+		Message: fmt.Sprintf("only %s may %s; you are %s", strings.Join(allowed, " and "), act, who.name())}
+	for _, name := range allowed {
+		if group, ok := strings.CutPrefix(name, "@"); ok {
+			p.Try = append(p.Try, fmt.Sprintf("sudo usermod -aG %s %s        and log in again", group, who.name()))
+			break
+		}
 	}
-	return &report.Problem{ID: "may-not", Exit: report.ExitNoDaemon, Message: fmt.Sprintf("only %s may %s; you are %s", strings.Join(allowed, " and "), act, name),
-		Try: []string{"sudo flurry …"}}
+	return p
 }

@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"time"
+)
 
 // Use is the outcome of `flurry use`.
 type Use struct {
@@ -10,19 +14,55 @@ type Use struct {
 	About     string     `json:"about,omitempty"`
 	Serving   []string   `json:"serving"` // peers that hold it and were found in time
 	LAN       int        `json:"lan"`     // of them on the LAN
-	Writers   int        `json:"writers"`
+	Writers   int        `json:"writers"` // keys that may publish, the root's included
 	Paths     int        `json:"paths"`
+	Serial    uint64     `json:"serial"` // of its document; 0: none is known yet
 	Synced    bool       `json:"synced"`
 	Expires   *time.Time `json:"expires,omitempty"`
 	Warnings  []Problem  `json:"warnings"`
 	Elsewhere []string   `json:"elsewhere,omitempty"` // caches that it leaves paths to
 }
 
+// PrintText writes what using it brought.
+func (u Use) PrintText(w io.Writer) {
+	fmt.Fprintf(w, "%s is in use: this machine's Nix now accepts what it signs.\n", u.Alias)
+	if len(u.Serving) > 0 {
+		fmt.Fprintf(w, "  found %s (%d on the LAN)\n", count(len(u.Serving), "peer", "peers"), u.LAN)
+	}
+	if u.Serial == 0 {
+		return
+	}
+	about := ""
+	if u.About != "" {
+		about = fmt.Sprintf("%q, ", u.About)
+	}
+	state := "catalog synced"
+	if !u.Synced {
+		state = "as of the last sync"
+	}
+	fmt.Fprintf(w, "  %s%s, %s, %s\n", about, count(u.Writers, "writer", "writers"), count(u.Paths, "path", "paths"), state)
+	for _, name := range u.Elsewhere {
+		fmt.Fprintf(w, "  it leaves out what %s has\n", name)
+	}
+}
+
 // Leave is the outcome of `flurry leave`.
 type Leave struct {
-	Schema string `json:"schema"` // flurry/leave/1
-	Alias  string `json:"alias"`
-	Purged bool   `json:"purged"`
+	Schema    string `json:"schema"` // flurry/leave/1
+	Alias     string `json:"alias"`
+	Publisher bool   `json:"publisher"` // it is still published from here
+	Purged    bool   `json:"purged"`
+}
+
+// PrintText writes that it was left.
+func (l Leave) PrintText(w io.Writer) {
+	fmt.Fprintf(w, "%s is not in use any more: this machine's Nix accepts nothing new that it signs.\n", l.Alias)
+	if l.Publisher {
+		fmt.Fprintln(w, "  you still publish it from here")
+	}
+	if l.Purged {
+		fmt.Fprintln(w, "  what was known of it is forgotten")
+	}
 }
 
 // New is the outcome of `flurry new`.
@@ -36,25 +76,38 @@ type New struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Check is the outcome of `flurry store check`.
-type Check struct {
-	Schema   string   `json:"schema"` // flurry/check/1
-	Chunks   int      `json:"chunks"`
-	Others   int      `json:"others"` // bodies and texts
-	Bytes    int64    `json:"bytes"`
-	Damaged  []string `json:"damaged"`
-	Repaired int      `json:"repaired"`
-	Rebuilt  bool     `json:"rebuilt,omitempty"` // the index was made anew from the packs
+// PrintText writes the new namespace's address and what comes next.
+func (n New) PrintText(w io.Writer) {
+	known, copied := "", ". Keep a copy somewhere else: nobody can make it again."
+	if n.Adopted {
+		known, copied = "   (the key your users already have in nix.conf)", ", copied. Keep your own copy somewhere else."
+	}
+	fmt.Fprintf(w, "%s is a namespace now.\n  address   %s%s\n  root key  %s%s\n", n.Alias, n.Address, known, n.KeyFile, copied)
+	fmt.Fprintf(w, "  document  serial %d, valid until %s\n", n.Serial, n.Expires.Format(time.DateOnly))
+	fmt.Fprintf(w, "next: flurry publish %s PATH        flurry show %s --card\n", n.Alias, n.Alias)
 }
 
-// CheckProgress says how far a check is.
-type CheckProgress struct {
-	Bytes int64 `json:"bytes"`
-	Of    int64 `json:"of"`
-}
-
-// Health is what a supervisor or a monitor asks.
+// Health is what a monitor asks.
 type Health struct {
 	Status  string   `json:"status"` // ok, degraded
 	Reasons []string `json:"reasons"`
+}
+
+// Daemon says where a daemon can be reached, once it can be.
+type Daemon struct {
+	Schema  string   `json:"schema"` // flurry/daemon/1
+	Version string   `json:"version"`
+	Gateway []string `json:"gateway"` // URLs
+	Socket  string   `json:"socket"`
+	Signer  string   `json:"signer,omitempty"` // the public key that its narinfos carry
+}
+
+// PrintText writes what the person who started it wants to know.
+func (d Daemon) PrintText(w io.Writer) {
+	for _, url := range d.Gateway {
+		fmt.Fprintf(w, "flurry %s: gateway on %s, control socket %s\n", d.Version, url, d.Socket)
+	}
+	if d.Signer != "" {
+		fmt.Fprintf(w, "this machine's key, for trusted-public-keys: %s\n", d.Signer)
+	}
 }

@@ -19,11 +19,11 @@ const (
 
 // Problem is an error that a person can act on. It is what the daemon answers over its socket, too.
 type Problem struct {
-	ID      string   `json:"id"`      // stable name
-	Message string   `json:"message"` // what is wrong, with the value quoted
-	Found   []string `json:"found,omitempty"`
-	Try     []string `json:"try,omitempty"`
-	Exit    int      `json:"exit"`
+	ID      string   `json:"id"`              // stable name
+	Message string   `json:"message"`         // what is wrong, with the value quoted
+	Found   []string `json:"found,omitempty"` // what was found, one line each
+	Try     []string `json:"try,omitempty"`   // what to do, one line each
+	Exit    int      `json:"exit"`            // the exit code; 0 for a warning
 }
 
 // Error returns the message alone.
@@ -45,20 +45,20 @@ func (p *Problem) rest(w io.Writer) {
 	for _, line := range p.Found {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
-	for i, line := range p.Try {
-		if i == 0 {
-			fmt.Fprintf(w, "  try: %s\n", line)
-		} else {
-			fmt.Fprintf(w, "       %s\n", line)
-		}
+	lead := "  try: "
+	for _, line := range p.Try {
+		fmt.Fprintf(w, "%s%s\n", lead, line)
+		lead = "       "
 	}
 }
 
-// JSON is the form in which --json prints an error.
+// JSON is the form in which --json prints an error, without a newline.
 func (p *Problem) JSON() []byte {
-	text, err := json.Marshal(map[string]*Problem{"error": p})
-	if err != nil {
-		return []byte(`{"error":{"id":"failed","exit":1}}`)
+	text, err := json.Marshal(struct {
+		Error *Problem `json:"error"`
+	}{p})
+	if err != nil { // strings and a number: it cannot be
+		return []byte(`{"error":{"id":"failed","message":"","exit":1}}`)
 	}
 	return text
 }

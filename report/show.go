@@ -1,6 +1,13 @@
 package report
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
 
 // Show is what is known of one namespace.
 type Show struct {
@@ -49,4 +56,151 @@ type Publication struct {
 	Roots    []string  `json:"roots"`
 	Entries  int       `json:"entries"`
 	Standing string    `json:"standing"`
+}
+
+// PrintText writes what is known of the namespace, for who looks.
+func (s Show) PrintText(w io.Writer, now time.Time) {
+	fmt.Fprintf(w, "%s   %s\n", s.Alias, s.Address)
+	if s.About != "" {
+		fmt.Fprintf(w, "  %q\n", s.About)
+	}
+	trust := "not in use here"
+	if s.Trusted {
+		trust = "in use: this machine's Nix accepts what it signs"
+	}
+	if s.Publisher {
+		trust += "; you publish here"
+	}
+	fmt.Fprintf(w, "  %s\n", trust)
+	if s.Serial == 0 {
+		fmt.Fprintf(w, "  no document yet: nobody who holds it was found\n")
+	} else {
+		fmt.Fprintf(w, "  %s in %s, %s of NARs; document serial %d%s\n", count(s.Paths, "path", "paths"),
+			count(s.Publications, "publication", "publications"), size(s.NarBytes), s.Serial, s.valid(now))
+	}
+	if !s.Publisher || s.Synced != nil {
+		fmt.Fprintf(w, "  synced %s; peers that hold it: %s\n", ago(s.Synced, now), peersWords(s.Serving))
+	} else {
+		fmt.Fprintf(w, "  peers that hold it: %s\n", peersWords(s.Serving))
+	}
+	s.printWriters(w)
+	s.printActs(w, now)
+	s.printFound(w)
+}
+
+func (s Show) valid(now time.Time) string {
+	switch {
+	case s.Expires == nil:
+		return ""
+	case s.Expires.Before(now):
+		return ", expired " + s.Expires.Format(time.DateOnly)
+	}
+	return ", valid until " + s.Expires.Format(time.DateOnly)
+}
+
+func (s Show) printWriters(w io.Writer) {
+	if len(s.Writers) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "WRITER\tKEY\tEXPIRES")
+	for _, x := range s.Writers {
+		until := "-"
+		if x.Until != nil {
+			until = x.Until.Format(time.DateOnly)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", x.Name, x.Key, until)
+	}
+	t.Flush()
+}
+
+func (s Show) printActs(w io.Writer, now time.Time) {
+	if s.Acts == nil {
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PUBLICATION\tSIGNER\tTIME\tEXPIRES\tPATHS\tROOTS\tSTATE")
+	for _, p := range s.Acts {
+		fmt.Fprintf(t, "%.8s\t%s\t%s\t%s\t%d\t%s\t%s\n", p.ID, p.Signer, p.Time.In(now.Location()).Format(time.DateTime),
+			p.Expires.Format(time.DateOnly), p.Entries, firstOf(p.Roots), p.Standing)
+	}
+	t.Flush()
+}
+
+// firstOf is the name of the first root, and how many more there are.
+func firstOf(roots []string) string {
+	if len(roots) == 0 {
+		return "-"
+	}
+	name := baseName(roots[0])
+	if len(roots) > 1 {
+		name += fmt.Sprintf(" +%d", len(roots)-1)
+	}
+	return name
+}
+
+func (s Show) printFound(w io.Writer) {
+	if s.Found == nil {
+		return
+	}
+	fmt.Fprintln(w)
+	if len(s.Found) == 0 {
+		fmt.Fprintln(w, "no path of that name")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PATH\tNAR\tSIGNER\tPUBLICATION\tHERE")
+	for _, p := range s.Found {
+		here := "no"
+		if p.Held {
+			here = "yes"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.8s\t%s\n", p.Path, size(p.NarSize), p.Signer, p.Publication, here)
+	}
+	t.Flush()
+}
+
+// PrintCard writes what a publisher pastes into a README.
+func (s Show) PrintCard(w io.Writer) {
+	fmt.Fprintf(w, "flurry use %s", s.Address)
+	if at := reachable(s.Listen); at != "" {
+		fmt.Fprintf(w, " --peer %s", at)
+	}
+	fmt.Fprintln(w)
+}
+
+// reachable is the address among addrs, multiaddrs, that most others can reach: of the internet before the LAN, TCP before
+// UDP, and never this machine's alone.
+func reachable(addrs []string) string {
+	best, rank := "", 0
+	for _, a := range addrs {
+		if r := reach(a); r > rank {
+			best, rank = a, r
+		}
+	}
+	return best
+}
+
+func reach(addr string) int {
+	parts := strings.Split(addr, "/")
+	if len(parts) < 4 || strings.Contains(addr, "/p2p-circuit") {
+		return 0
+	}
+	rank := 4
+	if ip, err := netip.ParseAddr(parts[2]); err == nil {
+		switch {
+		case ip.IsLoopback(), ip.IsUnspecified(), ip.IsLinkLocalUnicast():
+			return 0
+		case ip.IsPrivate():
+			rank = 1
+		default:
+			rank = 3
+		}
+	}
+	if parts[3] == "tcp" {
+		rank++
+	}
+	return rank
 }

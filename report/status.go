@@ -1,6 +1,12 @@
 package report
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
 
 // Status is how this node is: what `flurry status` shows.
 type Status struct {
@@ -101,4 +107,123 @@ type Peer struct {
 	State      string     `json:"state"` // direct, banned
 	Until      *time.Time `json:"until,omitempty"`
 	Why        string     `json:"why,omitempty"`
+}
+
+// PrintText writes the status as labelled lines, a table, and what is wrong.
+func (s Status) PrintText(w io.Writer, now time.Time) {
+	head := fmt.Sprintf("flurry %s, up %s", s.Version, span(time.Duration(s.Node.Uptime*float64(time.Second))))
+	fmt.Fprintf(w, "%-60s %s\n", head, s.Gateway.URL)
+	s.printNix(w, now)
+	fmt.Fprintf(w, "saved    %s of NARs for %s received (%s of it from the LAN)\n", size(s.Traffic.NarBytes), size(s.Traffic.Received), size(s.Traffic.ReceivedLAN))
+	fmt.Fprintf(w, "sharing  %s: %s sent, %s of it to the internet\n", s.Sharing.words(), size(s.Traffic.Sent), size(s.Traffic.SentWAN))
+	fmt.Fprintf(w, "network  %s\n", s.Network.words())
+	fmt.Fprintf(w, "store    %s; disk has %s free\n", s.Store.held(), size(s.Store.DiskFree))
+	s.printNamespaces(w, now)
+	s.printPeers(w, now)
+	for _, p := range s.Problems {
+		fmt.Fprintln(w)
+		p.PrintWarning(w)
+	}
+}
+
+func (s Status) printNix(w io.Writer, now time.Time) {
+	g := s.Gateway
+	if g.Connected {
+		fmt.Fprintf(w, "nix      last asked %s; since the start %s, %s given, %s not here; median %s, worst %s\n", ago(g.LastAsked, now),
+			count(g.Asked, "question", "questions"), grouped(g.Given), grouped(g.NotHere), millis(g.Median), millis(g.Max))
+		return
+	}
+	fmt.Fprintf(w, "nix      has not asked yet. To connect it, in nix.conf:\n           extra-substituters = %s\n", g.URL)
+	if g.Signer != "" {
+		fmt.Fprintf(w, "           extra-trusted-public-keys = %s\n", g.Signer)
+	}
+}
+
+func (s Sharing) words() string {
+	if s.Paused != "" {
+		return "off, " + s.Paused
+	}
+	switch s.Mode {
+	case "all":
+		return "with all"
+	case "none":
+		return "with nobody"
+	}
+	return "LAN only"
+}
+
+func (n Network) words() string {
+	if !n.Online {
+		return "silent: nothing goes on the wire before the first use, publish or --peer"
+	}
+	return fmt.Sprintf("%s (%d on the LAN); DHT %s, %s announced", count(n.Peers, "peer", "peers"), n.LAN, orOff(n.DHT), count(n.Announced, "key", "keys"))
+}
+
+func orOff(s string) string {
+	if s == "" {
+		return "off"
+	}
+	return s
+}
+
+// held is how much lies there, and how much may.
+func (s Store) held() string {
+	if s.Quota == 0 {
+		return size(s.Bytes) + ", no quota"
+	}
+	return size(s.Bytes) + " of " + size(s.Quota)
+}
+
+// PrintText writes what lies on the disk.
+func (s Store) PrintText(w io.Writer) {
+	fmt.Fprintf(w, "%s in %s: %s; disk has %s free, of which %s stay free\n", s.held(), count(s.Packs, "pack", "packs"),
+		count(s.Chunks, "chunk", "chunks"), size(s.DiskFree), size(s.Reserve))
+}
+
+func (s Status) printNamespaces(w io.Writer, now time.Time) {
+	if len(s.Namespaces) == 0 {
+		fmt.Fprintf(w, "\nno namespace yet. next: flurry use NAMESPACE        or: flurry new NAME\n")
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAMESPACE\tTRUST\tHOLD\tPATHS\tSYNCED\tPEERS\tNOTE")
+	for _, n := range s.Namespaces {
+		trust, note := "no", n.Note
+		if n.Trusted {
+			trust = "yes"
+		}
+		if len(n.Problems) > 0 {
+			note = "! " + strings.Join(n.Problems, "; ")
+		}
+		synced := ago(n.Synced, now)
+		if n.Synced == nil && n.Hold == "all" {
+			synced = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Alias, trust, n.Hold, grouped(n.Paths), synced, n.Serving, note)
+	}
+	t.Flush()
+}
+
+func (s Status) printPeers(w io.Writer, now time.Time) {
+	if len(s.Peers) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PEER\tWHERE\tNAMESPACES\tIN\tOUT\tSPEED\tSTATE")
+	for _, p := range s.Peers {
+		where, speed, state := "internet", "-", p.State
+		if p.LAN {
+			where = "LAN"
+		}
+		if p.Speed > 0 {
+			speed = size(p.Speed) + "/s"
+		}
+		if p.Until != nil {
+			where, state = "-", fmt.Sprintf("banned %s: %s", span(p.Until.Sub(now)), p.Why)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shortID(p.Peer), where, orDash(strings.Join(p.Namespaces, " ")), size(p.Received), size(p.Sent), speed, state)
+	}
+	t.Flush()
 }

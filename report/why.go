@@ -1,6 +1,11 @@
 package report
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
 
 // Verdict says in one word whether a path can be had.
 type Verdict string
@@ -16,6 +21,8 @@ const (
 	Incomplete   Verdict = "incomplete"    // something it needs is neither published nor here
 	Untrusted    Verdict = "untrusted"     // known, but only from namespaces that are not in use
 	Corrupt      Verdict = "corrupt"       // what was published does not match its NarHash
+	Retracted    Verdict = "retracted"     // published once, and taken back by the namespace's owner
+	Frozen       Verdict = "frozen"        // published after the namespace's document expired
 )
 
 // Exit is the exit code that goes with the verdict.
@@ -64,4 +71,58 @@ type WhyNix struct {
 type WhyStep struct {
 	Asked  string `json:"asked"`
 	Answer string `json:"answer"`
+}
+
+// PrintText writes the verdict, then who was looked at and what each said, then what to try.
+func (y Why) PrintText(w io.Writer, now time.Time) {
+	fmt.Fprintf(w, "%s\n%s\n\n", y.Path, y.headline(now))
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, s := range y.Steps {
+		fmt.Fprintf(t, "  %s\t%s\n", s.Asked, s.Answer)
+	}
+	if y.Nix != nil {
+		fmt.Fprintf(t, "  Nix\t%s\n", y.Nix.words(now))
+	}
+	if p := y.Published; p != nil {
+		fmt.Fprintf(t, "  to fetch\t%s of %s\n", size(p.ToFetch), size(p.NarSize))
+		fmt.Fprintf(t, "  peers\t%s\n", peersWords(p.Providers))
+	}
+	t.Flush()
+	for _, m := range y.Missing {
+		fmt.Fprintf(w, "  missing: %s\n", m)
+	}
+	(&Problem{Try: y.Try}).rest(w)
+}
+
+// headline is the verdict as it is shouted, with its reason.
+func (y Why) headline(now time.Time) string {
+	switch y.Verdict {
+	case Here:
+		return "HERE: " + y.Reason
+	case Available:
+		if p := y.Published; p != nil {
+			return fmt.Sprintf("AVAILABLE from %s: %s; %s to fetch of %s", y.Source, count(len(p.Providers), "peer", "peers"), size(p.ToFetch), size(p.NarSize))
+		}
+		return "AVAILABLE " + y.Reason
+	case RememberedNo:
+		if n := y.Nix; n != nil && n.RememberedUntil != nil {
+			return fmt.Sprintf("AVAILABLE, BUT NIX WILL NOT ASK before %s: it was told \"not here\" at %s", clock(*n.RememberedUntil, now), clock(n.Asked, now))
+		}
+		return "AVAILABLE, BUT NIX WILL NOT ASK YET"
+	case NotAsked:
+		return "AVAILABLE, BUT NIX NEVER ASKED this gateway (it does not know it, or the derivation says allowSubstitutes = false)"
+	case Unknown, Incomplete:
+		return "NOT AVAILABLE: " + y.Reason
+	case NoProvider:
+		return "NOT AVAILABLE NOW: " + y.Reason
+	}
+	return "NOT GIVEN: " + y.Reason
+}
+
+func (n WhyNix) words(now time.Time) string {
+	said := fmt.Sprintf("asked at %s and was told %q in %s", clock(n.Asked, now), n.Answer, millis(n.Took))
+	if n.RememberedUntil != nil {
+		said += "; it remembers that until " + clock(*n.RememberedUntil, now)
+	}
+	return said
 }

@@ -10,15 +10,15 @@ import (
 func size[T int | int64 | uint64 | float64](n T) string {
 	f, unit := float64(n), "B"
 	for _, u := range []string{"kB", "MB", "GB", "TB", "PB"} {
-		if f < 1000 {
+		if f < 999.5 {
 			break
 		}
 		f, unit = f/1000, u
 	}
-	if unit == "B" || f >= 100 {
+	switch {
+	case unit == "B" || f >= 99.95:
 		return fmt.Sprintf("%.0f %s", f, unit)
-	}
-	if f >= 10 {
+	case f >= 9.995:
 		return fmt.Sprintf("%.1f %s", f, unit)
 	}
 	return fmt.Sprintf("%.2f %s", f, unit)
@@ -47,12 +47,24 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 }
 
+// clock is the time of day of t where now is, with the date if that is another.
+func clock(t, now time.Time) string {
+	t = t.In(now.Location())
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateTime)
+}
+
 // millis is a number of seconds for people.
 func millis(seconds float64) string {
-	if seconds < 0.1 {
+	switch {
+	case seconds < 0.01:
 		return fmt.Sprintf("%.1f ms", seconds*1000)
+	case seconds < 1:
+		return fmt.Sprintf("%.0f ms", seconds*1000)
 	}
-	return fmt.Sprintf("%.0f ms", seconds*1000)
+	return fmt.Sprintf("%.1f s", seconds)
 }
 
 // count is n things.
@@ -68,7 +80,7 @@ func grouped[T int | int64 | uint64](n T) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder
 	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 && d != '-' {
+		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
 			b.WriteByte(' ')
 		}
 		b.WriteRune(d)
@@ -82,4 +94,37 @@ func shortID(id string) string {
 		return id
 	}
 	return "…" + id[len(id)-6:]
+}
+
+// peersWords lists peers.
+func peersWords(ids []string) string {
+	if len(ids) == 0 {
+		return "nobody who holds it is connected"
+	}
+	const shown = 8
+	short := make([]string, 0, shown)
+	for _, id := range ids[:min(shown, len(ids))] {
+		short = append(short, shortID(id))
+	}
+	words := strings.Join(short, ", ")
+	if more := len(ids) - shown; more > 0 {
+		words += fmt.Sprintf(" and %d more", more)
+	}
+	return words
+}
+
+// baseName is the name of a store path, without directory and hash.
+func baseName(path string) string {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if _, rest, ok := strings.Cut(name, "-"); ok {
+		return rest
+	}
+	return name
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }
