@@ -26,6 +26,7 @@ type asker struct {
 	cache  Cache
 	signer *nix.SecretKey // nil: nothing is added to what publishers signed
 	budget time.Duration
+	grace  func() time.Duration
 	kept   *rendered
 	crew   crew
 
@@ -63,7 +64,7 @@ func (a *asker) answer(ctx context.Context, key asked) (*narInfoText, error) {
 	}
 	// The client's own context is not waited for: it ends also for a client that
 	// has only closed its sending side, and the budget is short.
-	timer := time.NewTimer(a.budget)
+	timer := time.NewTimer(a.patience())
 	defer timer.Stop()
 	select {
 	case <-q.done:
@@ -72,6 +73,9 @@ func (a *asker) answer(ctx context.Context, key asked) (*narInfoText, error) {
 		return nil, errLate
 	}
 }
+
+// patience is the time for an answer, now.
+func (a *asker) patience() time.Duration { return a.budget + max(a.grace(), 0) }
 
 func (a *asker) generation() (n uint64, err error) {
 	err = guarded(func() error {
@@ -108,7 +112,8 @@ func (a *asker) run(ctx context.Context, key runningKey, q *ask, old *narInfoTex
 		defer a.mu.Unlock()
 		delete(a.running, key)
 	}()
-	ctx, cancel := context.WithTimeout(ctx, a.budget-a.budget/10)
+	patience := a.patience()
+	ctx, cancel := context.WithTimeout(ctx, patience-patience/10)
 	defer cancel()
 	q.err = guarded(func() error {
 		v, err := a.cache.Info(ctx, key.view, key.hash)

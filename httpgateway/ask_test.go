@@ -420,3 +420,35 @@ func TestSignatureIsMadeOnce(t *testing.T) {
 		t.Error("other facts were given an old signature")
 	}
 }
+
+// TestGrace: while there is grace an answer may take longer, and afterwards it may not.
+func TestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		grace := 2 * time.Second
+		start := time.Now()
+		cache := &graceCache{}
+		g := New(cache, Options{Budget: 300 * time.Millisecond, Grace: func() time.Duration { return grace - time.Since(start) }})
+		for _, want := range []struct{ least, most time.Duration }{{2 * time.Second, 2400 * time.Millisecond}, {0, 300 * time.Millisecond}} {
+			asked := time.Now()
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", "http://localhost/"+nix.PathHash{1}.String()+".narinfo", nil)
+			g.ServeHTTP(w, r)
+			if took := time.Since(asked); w.Code != 404 || took < want.least || took > want.most {
+				t.Errorf("%d after %v, not 404 after %v to %v", w.Code, took, want.least, want.most)
+			}
+		}
+		if err := g.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// graceCache answers when its context ends.
+type graceCache struct{ Cache }
+
+func (graceCache) Generation() uint64 { return 1 }
+
+func (graceCache) Info(ctx context.Context, _ string, _ nix.PathHash) (trust.Verified, error) {
+	<-ctx.Done()
+	return trust.Verified{}, ErrNotHere
+}

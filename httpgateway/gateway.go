@@ -20,6 +20,11 @@ type Options struct {
 	// It is the hard end; a Cache that knows better answers sooner.
 	Budget time.Duration
 
+	// Grace is how much longer an answer may take just now: after a start, when
+	// nothing could be learned yet and Nix would remember a miss for an hour. It
+	// is asked for each question that the memory cannot answer. nil: never any.
+	Grace func() time.Duration
+
 	// Hosts are the values of the Host header that are served: "name" with any
 	// port, or "name:port". None: localhost, 127.0.0.1 and [::1].
 	Hosts []string
@@ -51,6 +56,9 @@ func New(c Cache, o Options) *Gateway {
 	if o.Budget <= 0 {
 		o.Budget = DefaultBudget
 	}
+	if o.Grace == nil {
+		o.Grace = func() time.Duration { return 0 }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -62,7 +70,7 @@ func New(c Cache, o Options) *Gateway {
 		door:  newDoor(o.Hosts),
 		page:  o.Page,
 		asker: asker{
-			cache: c, signer: o.Signer, budget: o.Budget,
+			cache: c, signer: o.Signer, budget: o.Budget, grace: o.Grace,
 			kept:    newRendered(maxRendered),
 			crew:    crew{max: maxAsks},
 			running: make(map[runningKey]*ask),

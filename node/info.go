@@ -172,12 +172,15 @@ func (n *Node) ask(ctx context.Context, spaces []Space, h nix.PathHash) {
 
 // patience is how long an unsynced namespace may hold up an answer: the rest of the grace after the start, and the
 // budget afterwards. The caller's context bounds both.
-func (n *Node) patience() time.Duration {
+func (n *Node) patience() time.Duration { return max(n.graceLeft(), BudgetWAN) }
+
+// graceLeft is the rest of the grace after the start; below 0 it is over.
+func (n *Node) graceLeft() time.Duration {
 	grace := n.settings.Grace
 	if grace == 0 {
 		grace = GraceAfterStart
 	}
-	return max(grace-n.Now().Sub(n.started), BudgetWAN)
+	return grace - n.Now().Sub(n.started)
 }
 
 // lookup asks r for h and takes in the publications that its answer names; it reports whether it named any.
@@ -218,4 +221,13 @@ func checkAnswers(answers []transfer.Answer) error {
 		}
 	}
 	return nil
+}
+
+// GraceLeft is how much longer than usual a question may take now: the rest of the grace after the start, as long as a
+// namespace in use was never synced.
+func (n *Node) GraceLeft() time.Duration {
+	if left := n.graceLeft(); left > 0 && len(n.unsynced(n.spaces.inUse(""))) > 0 {
+		return left
+	}
+	return 0
 }

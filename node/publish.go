@@ -139,7 +139,7 @@ func (n *Node) ingest(ctx context.Context, source Source, all []labelled, req Pu
 		return nil, 0, err
 	}
 	defer batch.Close()
-	in := &intake{node: n, source: source, batch: batch, dry: req.DryRun, seen: make(map[content.ChunkID]bool)}
+	in := &intake{node: n, source: source, batch: batch, dry: req.DryRun, pool: new(content.Pool), seen: make(map[content.ChunkID]bool)}
 	entries := make([]*namespace.Entry, len(all))
 	todo := make([]int, 0, len(all))
 	for i, l := range all {
@@ -206,6 +206,7 @@ type intake struct {
 	source Source
 	batch  store.Batch
 	dry    bool
+	pool   *content.Pool
 	fresh  atomic.Uint64
 
 	mu   sync.Mutex
@@ -242,7 +243,7 @@ func (in *intake) split(ctx context.Context, info daemon.PathInfo) (content.Spli
 			candidates = append(candidates, r.Hash())
 		}
 	}
-	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidates, Put: func(id content.ChunkID, data []byte) error {
+	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidates, Pool: in.pool, Put: func(id content.ChunkID, data []byte) error {
 		return in.chunk(ctx, id, data)
 	}})
 	if err := in.source.Nar(ctx, info.Path, s); err != nil {

@@ -90,7 +90,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 			return nil, err
 		}
 	}
-	options := httpgateway.Options{Budget: cfg.Budget, Log: log}
+	options := httpgateway.Options{Budget: cfg.Budget, Grace: i.node.GraceLeft, Log: log}
 	if cfg.Sign {
 		options.Signer = &i.local
 	}
