@@ -124,12 +124,12 @@ func (s *session) keepCompany(ctx context.Context) {
 	save := time.NewTicker(saveInterval)
 	defer save.Stop()
 	wait := watchInterval
+	again := time.NewTimer(wait)
+	defer again.Stop()
 	s.meet(ctx, c.all())
 	for {
-		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			t.Stop()
 			return
 		case <-save.C:
 			if err := c.save(s.dht); err != nil {
@@ -139,14 +139,16 @@ func (s *session) keepCompany(ctx context.Context) {
 			if unmet := c.unmet(); s.dht.RoutingTable().Size() < enoughPeers {
 				s.meet(ctx, unmet)
 			}
-		case <-t.C:
-			if wait = min(wait*2, retryInterval); s.dht.RoutingTable().Size() > 0 {
-				wait = retryInterval
-			} else {
-				s.meet(ctx, c.all())
+		case <-again.C:
+			if s.dht.RoutingTable().Size() > 0 {
+				wait = watchInterval
+				again.Reset(lonelyInterval)
+				continue
 			}
+			s.meet(ctx, c.all())
+			again.Reset(wait)
+			wait = min(wait*2, retryInterval)
 		}
-		t.Stop()
 	}
 }
 

@@ -210,3 +210,32 @@ func TestHostileAnnouncements(t *testing.T) {
 		t.Errorf("%d records, want the first alone", n)
 	}
 }
+
+// TestProvidersWithoutAddresses: records outlive the addresses that came with them.
+// A provider that is named without any is looked up.
+func TestProvidersWithoutAddresses(t *testing.T) {
+	k := dhttest.Key("k")
+	keeper := start(t, newHost(t, "keeper"), Options{})
+	provider := start(t, newHost(t, "provider"), Options{Bootstrap: []peer.Info{keeper.info()}})
+	names := evil(t, "names it", func(w io.Writer, req *pb.Message) {
+		m := pb.NewMessage(pb.Message_GET_PROVIDERS, req.GetKey(), 0)
+		m.ProviderPeers = []*pb.Message_Peer{{Id: []byte(provider.Host.ID())}}
+		for i := range 2 * maxUnaddressed {
+			m.ProviderPeers = append(m.ProviderPeers, &pb.Message_Peer{Id: []byte(someone(i))})
+		}
+		w.Write(frame(marshal(t, m)))
+	})
+	eventually(t, "the keeper knows the provider", func() bool { return keeper.Stats().Peers == 1 })
+	v := start(t, newHost(t, "victim"), Options{Bootstrap: []peer.Info{self(names), keeper.info()}})
+	// At most maxUnaddressed are looked up, those that were named first or not: the
+	// library shuffles, so that it may take a few walks.
+	eventually(t, "the provider is found with its address", func() bool {
+		for p := range v.Providers(t.Context(), k) {
+			if p.ID == provider.info().ID {
+				return slices.Equal(p.Addrs, provider.info().Addrs)
+			}
+			t.Errorf("%s was found, which is nobody", p.ID)
+		}
+		return false
+	})
+}

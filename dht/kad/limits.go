@@ -138,6 +138,10 @@ const (
 	dialTimeout = 5 * time.Second
 	maxDials    = 4
 
+	// lonelyInterval is how often a node that knows others looks whether it still
+	// does.
+	lonelyInterval = time.Minute
+
 	// saveInterval is how often the peers to begin with are saved.
 	saveInterval = 15 * time.Minute
 

@@ -34,9 +34,10 @@ type records struct {
 	max, keep   int           // from how many records on they are trimmed, and to how many
 	full        chan struct{} // holds one token when records were refused
 
-	mu    sync.Mutex // of writes of others' records, and of their counters
-	total int
-	bins  [recordBins]int32 // by a hash of the peer
+	mu      sync.Mutex // of writes of others' records, and of what follows
+	total   int
+	refused uint64            // since the start
+	bins    [recordBins]int32 // by a hash of the peer
 }
 
 var _ ds.Batching = (*records)(nil)
@@ -75,7 +76,9 @@ func (r *records) add(owner []byte, n int) {
 	*r.bin(owner) += int32(n)
 }
 
-// Put implements [ds.Datastore].
+// Put implements [ds.Datastore]. A record that there is no room for is dropped
+// without an error: the library would answer one by resetting the stream, and lose
+// the records that follow it there.
 func (r *records) Put(ctx context.Context, k ds.Key, v []byte) error {
 	key, owner, ok := splitRecord(k.Bytes())
 	if !ok {
@@ -91,7 +94,12 @@ func (r *records) Put(ctx context.Context, k ds.Key, v []byte) error {
 		return err
 	}
 	if !found {
-		if err := r.admit(key, owner); err != nil {
+		err := r.admit(key, owner)
+		if errors.Is(err, errQuota) {
+			r.refused++
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -169,9 +177,10 @@ func (r *records) forget(ctx context.Context, multihash []byte) error {
 	return r.db.ds.Delete(ctx, ds.RawKey(recordPrefix+key+"/"+string(r.self)))
 }
 
-// size returns how many records of others are kept.
-func (r *records) size() int {
+// counts returns how many records of others are kept, and how many were refused
+// since the start.
+func (r *records) counts() (kept int, refused uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.total
+	return r.total, r.refused
 }

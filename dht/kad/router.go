@@ -34,8 +34,8 @@ type Router struct {
 
 var _ dht.Router = (*Router)(nil)
 
-// New makes a router on h. It starts nothing and sends nothing; the caller closes
-// it, after the host.
+// New makes a router on h. It starts nothing and sends nothing. The caller closes
+// it.
 func New(h host.Host, o Options) (*Router, error) {
 	o = o.withDefaults()
 	d, err := openDB(o.Dir, o.Log)
@@ -136,15 +136,17 @@ type Stats struct {
 	// Provided is how many keys this node provides, and Untold how many of them
 	// no other node has taken yet.
 	Provided, Untold int
-	// Records is how many records are kept for others.
+	// Records is how many records are kept for others, and Refused for how many
+	// there was no room, since the start.
 	Records int
+	Refused uint64
 }
 
 // Stats returns what the router does now.
 func (r *Router) Stats() Stats {
 	var s Stats
 	s.Provided, s.Untold = r.provided.counts()
-	s.Records = r.records.size()
+	s.Records, s.Refused = r.records.counts()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.session != nil {

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/dht/dhttest"
@@ -328,4 +330,20 @@ func TestTheLastDoor(t *testing.T) {
 	if err := door.SendMessage(t.Context(), to, addProvider([]byte("not of this DHT"))); err == nil || sent.n != 2 {
 		t.Errorf("a foreign key: %v, sent %d", err, sent.n)
 	}
+}
+
+// TestBootstrapPeersAreTriedAgain: a node that was started first finds those that
+// come later.
+func TestBootstrapPeersAreTriedAgain(t *testing.T) {
+	early := newHost(t, "b")
+	at, where := self(early), early.Addrs()
+	if err := early.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := start(t, newHost(t, "a"), Options{Bootstrap: []peer.Info{at}})
+	eventually(t, "a runs", func() bool { return a.Stats().Running })
+	b := start(t, newHost(t, "b", libp2p.ListenAddrs(where...)), Options{})
+	// The host itself would not dial again for some seconds.
+	a.Network().(*swarm.Swarm).Backoff().Clear(b.Host.ID())
+	eventually(t, "a has met b", func() bool { return a.Stats().Peers == 1 && b.Stats().Peers == 1 })
 }

@@ -228,13 +228,29 @@ func recordAt(key, owner string) ds.Key {
 	return ds.NewKey(recordPrefix + spelled([]byte(key)) + "/" + spelled([]byte(owner)))
 }
 
+// put puts a record, and returns an error when it was refused.
 func put(t *testing.T, r *records, key, owner string) error {
 	t.Helper()
-	err := r.Put(t.Context(), recordAt(key, owner), []byte("v"))
-	if err != nil && !errors.Is(err, errQuota) {
+	_, before := r.counts()
+	if err := r.Put(t.Context(), recordAt(key, owner), []byte("v")); err != nil {
 		t.Fatal(err)
 	}
-	return err
+	kept, err := has(r.db, recordAt(key, owner).Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, after := r.counts(); kept != (after == before) {
+		t.Fatalf("kept: %v, refused: %d", kept, after-before)
+	}
+	if !kept {
+		return errQuota
+	}
+	return nil
+}
+
+func (r *records) size() int {
+	n, _ := r.counts()
+	return n
 }
 
 func TestRecordsPerKey(t *testing.T) {
@@ -301,6 +317,9 @@ func TestRecordsInAll(t *testing.T) {
 	}
 	if put(t, r, "k", "b") == nil || put(t, r, "k", "c") == nil {
 		t.Error("more records than there is room for")
+	}
+	if _, refused := r.counts(); refused != 2 {
+		t.Errorf("%d count as refused, want 2", refused)
 	}
 	select {
 	case <-r.full:
