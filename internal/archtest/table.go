@@ -43,7 +43,7 @@ func house() rules {
 			{"store/storetest", 5, "store namespace content", "clock"},
 			{"dht/kad", 5, "dht peer", "clock libp2p os pebble"},
 			{"dht/dhttest", 5, "dht peer", "clock"},
-			{"peer/static", 5, "peer", "clock libp2p net"},
+			{"peer/static", 5, "peer", "clock libp2p net os"}, // os: why a dial failed
 			{"peer/mdns", 5, "peer", "clock libp2p net"},
 			{"transfer/wire", 5, "transfer namespace content nix", "clock os"}, // os: its timeout errors
 
