@@ -179,7 +179,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		return &report.Problem{ID: "no-daemon", Exit: report.ExitNoDaemon, Message: "no daemon at " + c.socket}
 	case errors.Is(err, fs.ErrPermission):
 		return &report.Problem{ID: "may-not", Exit: report.ExitNoDaemon, Message: "this user may not use " + c.socket, Try: []string{"sudo flurry …"}}
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return c.brokeOff(ctx, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("asking the daemon at %s: %w", c.socket, err)

@@ -10,8 +10,13 @@ import (
 
 // Serve answers on l until ctx ends, then lets running requests end for a few seconds. It closes l.
 func Serve(ctx context.Context, l net.Listener, d Daemon, roles Roles, log *slog.Logger) error {
+	return serveGuests(ctx, newLobby(l, roles), newHandler(d, roles), log)
+}
+
+// serveGuests answers the guests that l accepts.
+func serveGuests(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           newHandler(d, roles),
+		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -19,7 +24,7 @@ func Serve(ctx context.Context, l net.Listener, d Daemon, roles Roles, log *slog
 	}
 	srv.SetKeepAlivesEnabled(false) // a question a connection: whoever has none to ask takes no room
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(newLobby(l, roles)) }()
+	go func() { ended <- srv.Serve(l) }()
 	select {
 	case err := <-ended:
 		return err

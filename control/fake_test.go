@@ -1,0 +1,102 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"github.com/flurry-nix/flurry/report"
+)
+
+// fake is a Daemon that remembers what it was asked last, and answers with something that only that question has.
+type fake struct {
+	asked   any
+	err     error
+	publish func(ctx context.Context, progress func(report.PublishProgress)) error
+	check   func(progress func(report.CheckProgress))
+}
+
+func (f *fake) Status(_ context.Context, r StatusRequest) (report.Status, error) {
+	f.asked = r
+	return report.Status{Schema: "flurry/status/1", Version: "v"}, f.err
+}
+
+func (f *fake) Why(_ context.Context, r WhyRequest) (report.Why, error) {
+	f.asked = r
+	return report.Why{Schema: "flurry/why/1", Path: r.Path, Verdict: report.Here}, f.err
+}
+
+func (f *fake) Show(_ context.Context, r ShowRequest) (report.Show, error) {
+	f.asked = r
+	return report.Show{Schema: "flurry/show/1", Alias: r.Namespace}, f.err
+}
+
+func (f *fake) Use(_ context.Context, r UseRequest) (report.Use, error) {
+	f.asked = r
+	return report.Use{Schema: "flurry/use/1", Alias: r.Alias}, f.err
+}
+
+func (f *fake) Leave(_ context.Context, r LeaveRequest) (report.Leave, error) {
+	f.asked = r
+	return report.Leave{Schema: "flurry/leave/1", Alias: r.Namespace}, f.err
+}
+
+func (f *fake) New(_ context.Context, r NewRequest) (report.New, error) {
+	f.asked = r
+	return report.New{Schema: "flurry/new/1", Alias: r.Name}, f.err
+}
+
+func (f *fake) Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error) {
+	f.asked = r
+	if f.publish != nil {
+		if err := f.publish(ctx, progress); err != nil {
+			return report.Publish{}, err
+		}
+	}
+	p := report.Publish{Namespace: r.Namespace}
+	p.Complete()
+	return p, f.err
+}
+
+func (f *fake) Check(_ context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error) {
+	f.asked = r
+	if f.check != nil {
+		f.check(progress)
+	}
+	c := report.Check{Chunks: 7}
+	c.Complete()
+	return c, f.err
+}
+
+func (f *fake) Health(context.Context) (report.Health, error) {
+	f.asked = "health"
+	return report.Health{Status: "ok", Reasons: []string{}}, f.err
+}
+
+// serve runs d behind a socket until the test ends, and returns the socket's name.
+func serve(t *testing.T, d Daemon, roles Roles) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, l, d, roles)
+	return name
+}
+
+// serveOn runs d on l until the test ends.
+func serveOn(t *testing.T, l net.Listener, d Daemon, roles Roles) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- Serve(ctx, l, d, roles, slog.New(slog.DiscardHandler)) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flurry-nix/flurry/report"
+)
+
+// self makes the user who runs the tests an admin.
+func self() Roles { return Roles{Owner: os.Getuid()} }
+
+// TestRoundTrip asks everything over the socket: the daemon sees the request that was made, the client the answer that
+// was given.
+func TestRoundTrip(t *testing.T) {
+	f := &fake{}
+	c := Dial(serve(t, f, self()))
+	const key = "acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE="
+	const path = "/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2"
+	for _, test := range []struct {
+		name string
+		ask  func(context.Context) (any, error)
+		want any // the request
+		get  any // the answer
+	}{
+		{"status", func(ctx context.Context) (any, error) { return c.Status(ctx, StatusRequest{}) }, StatusRequest{}, report.Status{Schema: "flurry/status/1", Version: "v"}},
+		{"status with peers", func(ctx context.Context) (any, error) { return c.Status(ctx, StatusRequest{Peers: true}) }, StatusRequest{Peers: true}, report.Status{Schema: "flurry/status/1", Version: "v"}},
+		{"why", func(ctx context.Context) (any, error) { return c.Why(ctx, WhyRequest{Path: path, Closure: true}) },
+			WhyRequest{Path: path, Closure: true}, report.Why{Schema: "flurry/why/1", Path: path, Verdict: report.Here}},
+		{"show", func(ctx context.Context) (any, error) {
+			return c.Show(ctx, ShowRequest{key, "wid%et-*?&=", true, true, true})
+		}, ShowRequest{key, "wid%et-*?&=", true, true, true}, report.Show{Schema: "flurry/show/1", Alias: key}},
+		{"show something odd", func(ctx context.Context) (any, error) { return c.Show(ctx, ShowRequest{Namespace: ".."}) },
+			ShowRequest{Namespace: ".."}, report.Show{Schema: "flurry/show/1", Alias: ".."}},
+		{"show a slash", func(ctx context.Context) (any, error) { return c.Show(ctx, ShowRequest{Namespace: "/../a b"}) },
+			ShowRequest{Namespace: "/../a b"}, report.Show{Schema: "flurry/show/1", Alias: "/../a b"}},
+		{"use", func(ctx context.Context) (any, error) {
+			return c.Use(ctx, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Wait: time.Second})
+		}, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Wait: time.Second}, report.Use{Schema: "flurry/use/1", Alias: "x"}},
+		{"leave", func(ctx context.Context) (any, error) { return c.Leave(ctx, LeaveRequest{"x", true}) }, LeaveRequest{"x", true}, report.Leave{Schema: "flurry/leave/1", Alias: "x"}},
+		{"new", func(ctx context.Context) (any, error) {
+			return c.New(ctx, NewRequest{"n", "k", "a", time.Hour, "lan"})
+		}, NewRequest{"n", "k", "a", time.Hour, "lan"}, report.New{Schema: "flurry/new/1", Alias: "n"}},
+		{"publish", func(ctx context.Context) (any, error) {
+			return c.Publish(ctx, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute}, nil)
+		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute}, done("n")},
+		{"check", func(ctx context.Context) (any, error) { return c.Check(ctx, CheckRequest{}, nil) }, CheckRequest{},
+			report.Check{Schema: "flurry/check/1", Event: "done", Chunks: 7, Damaged: []string{}}},
+		{"health", func(ctx context.Context) (any, error) { return c.Health(ctx) }, "health", report.Health{Status: "ok", Reasons: []string{}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := test.ask(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(f.asked, test.want) {
+				t.Errorf("the daemon was asked %#v, not %#v", f.asked, test.want)
+			}
+			if !reflect.DeepEqual(got, test.get) {
+				t.Errorf("the answer is %#v, not %#v", got, test.get)
+			}
+		})
+	}
+}
+
+func done(namespace string) report.Publish {
+	p := report.Publish{Namespace: namespace}
+	p.Complete()
+	return p
+}
+
+// TestProblems: what a person can act on arrives whole, other errors with their words.
+func TestProblems(t *testing.T) {
+	f := &fake{err: &report.Problem{ID: "excluded-root", Message: "m", Found: []string{"a", "b"}, Try: []string{"c"}, Exit: 4}}
+	c := Dial(serve(t, f, self()))
+	_, err := c.Why(t.Context(), WhyRequest{Path: "x"})
+	if !reflect.DeepEqual(err, f.err) {
+		t.Errorf("%#v", err)
+	}
+	f.err = errors.New("the disk: is gone")
+	_, err = c.Publish(t.Context(), PublishRequest{}, nil)
+	if want := (&report.Problem{ID: "failed", Message: "the disk: is gone", Exit: 1}); !reflect.DeepEqual(err, want) {
+		t.Errorf("%#v", err)
+	}
+}
+
+// TestPlainHTTP: what curl sees is what --json prints, with a status that fits.
+func TestPlainHTTP(t *testing.T) {
+	f := &fake{}
+	socket := serve(t, f, self())
+	for exit, want := range map[int]int{report.ExitFailed: 500, report.ExitUsage: 400, report.ExitNoDaemon: 403, report.ExitRefused: 403, report.ExitUnavailable: 404} {
+		f.err = &report.Problem{ID: "x", Message: "m", Exit: exit}
+		status, body := raw(t, socket, "GET", "/v1/status", "")
+		wantBody := append(f.err.(*report.Problem).JSON(), '\n')
+		if status != want || body != string(wantBody) {
+			t.Errorf("exit %d: %d %s", exit, status, body)
+		}
+	}
+	f.err = nil
+	status, body := raw(t, socket, "GET", "/v1/status", "")
+	text, err := json.Marshal(report.Status{Schema: "flurry/status/1", Version: "v"})
+	if err != nil || status != 200 || body != string(text)+"\n" {
+		t.Errorf("%d %s", status, body)
+	}
+	f.publish = func(_ context.Context, progress func(report.PublishProgress)) error {
+		progress(report.PublishProgress{Paths: 3, PathsDone: 1})
+		return nil
+	}
+	status, body = raw(t, socket, "POST", "/v1/publish", `{"namespace":"n"}`)
+	lines := strings.Split(strings.TrimSuffix(body, "\n"), "\n")
+	if status != 200 || len(lines) != 2 || !strings.HasPrefix(lines[0], `{"schema":"flurry/publish/1","event":"progress","paths":3,`) ||
+		!strings.HasPrefix(lines[1], `{"schema":"flurry/publish/1","event":"done","namespace":"n",`) {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// raw makes one HTTP request at a socket.
+func raw(t *testing.T, socket, method, path, body string) (int, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://x"+path, bytes.NewBufferString(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
