@@ -135,7 +135,7 @@ func (p Publish) printLabels(w io.Writer) {
 		{"have", p.Already, "published before"},
 		{"upstream", p.Upstream, fmt.Sprintf("left to whoever signed them (%s); --full takes them too", strings.Join(p.UpstreamKeys, ", "))},
 		{"left out", p.LeftOut, "as asked; that they are missing is recorded"},
-		{"excluded", len(p.Excluded), ""},
+		{"excluded", len(p.Excluded), "by name or size"},
 		{"blocked", len(p.Blocked), "they need what is excluded"},
 	}
 	width := len(grouped(p.Closure))

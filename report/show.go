@@ -78,11 +78,14 @@ func (s Show) PrintText(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "  %s in %s, %s of NARs; document serial %d%s\n", count(s.Paths, "path", "paths"),
 			count(s.Publications, "publication", "publications"), size(s.NarBytes), s.Serial, s.valid(now))
 	}
-	if !s.Publisher || s.Synced != nil {
-		fmt.Fprintf(w, "  synced %s; peers that hold it: %s\n", ago(s.Synced, now), peersWords(s.Serving))
-	} else {
-		fmt.Fprintf(w, "  peers that hold it: %s\n", peersWords(s.Serving))
+	held := peersWords(s.Serving)
+	if len(s.Serving) > 0 {
+		held = "peers that hold it: " + held
 	}
+	if !s.Publisher || s.Synced != nil {
+		held = "synced " + ago(s.Synced, now) + "; " + held
+	}
+	fmt.Fprintf(w, "  %s\n", held)
 	s.printWriters(w)
 	s.printActs(w, now)
 	s.printFound(w)
