@@ -1,67 +1,128 @@
-// Package mdns finds flurry nodes on the local network by multicast DNS, as service _flurry._udp.
+// Package mdns finds the peers on the local network, by multicast DNS (RFC
+// 6762), and lets them find this node.
 //
-// What it hears is a hint and no more: who a peer is is proven by the handshake, and what it gives is verified.
+// What it hears there anybody on the network may have said. It passes on
+// addresses and claims about who is at them, a few at a time, and does nothing
+// with them.
 package mdns
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	lpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 
 	"github.com/flurry-nix/flurry/peer"
 )
 
-// service is the name under which nodes announce themselves.
-const service = "_flurry._udp"
+// Service is the name under which nodes announce themselves.
+const Service = "_flurry._udp"
 
-// heard bounds the announcements that wait to be told; more are dropped, since they are repeated.
-const heard = 64
+const (
+	// heard is how many claims may wait to be looked at. One that is lost when
+	// there are more is made again within minutes.
+	heard = 64
 
-// Finder listens to announcements and makes its own.
+	// settle is how long the addresses of this machine must have stayed the same
+	// before they are announced anew: an interface that comes up gets several.
+	settle = 3 * time.Second
+
+	// retry is when it is tried again after multicast could not be had, as on a
+	// machine without a network.
+	retry = time.Minute
+)
+
+// Finder finds peers on the LAN. Make one with [New].
 type Finder struct {
 	host host.Host
 	log  *slog.Logger
+	name string // of the service; another one in tests
 }
 
 var _ peer.Finder = (*Finder)(nil)
 
-// New returns a finder on h.
-func New(h host.Host, log *slog.Logger) *Finder { return &Finder{host: h, log: log} }
-
-// notifee hands what the library hears to Run.
-type notifee chan lpeer.AddrInfo
-
-// HandlePeerFound implements mdns.Notifee.
-func (n notifee) HandlePeerFound(p lpeer.AddrInfo) {
-	select {
-	case n <- p:
-	default:
+// New returns a Finder that announces h. log may be nil.
+func New(h host.Host, log *slog.Logger) *Finder {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
+	return &Finder{host: h, log: log, name: Service}
 }
 
-// Run announces this node and calls found for others until ctx ends.
+// Run implements [peer.Finder]. A network without multicast is no error: it may
+// become another.
 func (f *Finder) Run(ctx context.Context, found func(peer.Info)) error {
-	n := make(notifee, heard)
-	s := mdns.NewMdnsService(f.host, service, n)
+	changes, err := f.host.EventBus().Subscribe(new(event.EvtLocalAddressesUpdated), eventbus.Name("flurry-mdns"))
+	if err != nil {
+		return fmt.Errorf("mdns: %w", err)
+	}
+	defer changes.Close()
+	for ctx.Err() == nil {
+		f.round(ctx, changes.Out(), found)
+	}
+	return nil
+}
+
+// round announces the addresses that this machine has now, and listens until
+// it has others.
+func (f *Finder) round(ctx context.Context, changes <-chan any, found func(peer.Info)) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	claims := make(chan lpeer.AddrInfo, heard)
+	s := mdns.NewMdnsService(f.host, f.name, &ear{ctx, claims})
+	defer s.Close()
+	restart := time.NewTimer(retry)
+	defer restart.Stop()
 	if err := s.Start(); err != nil {
-		return err
+		f.log.Debug("multicast DNS is not to be had", "err", err)
+	} else {
+		restart.Stop()
 	}
 	for {
 		select {
+		case p := <-claims:
+			if info, ok := infoOf(p); ok {
+				found(info)
+			}
+		case <-changes:
+			restart.Reset(settle)
+		case <-restart.C:
+			return
 		case <-ctx.Done():
-			return s.Close()
-		case p := <-n:
-			if p.ID == f.host.ID() {
-				continue
-			}
-			info := peer.Info{ID: peer.ID(p.ID.String())}
-			for _, a := range p.Addrs {
-				info.Addrs = append(info.Addrs, a.String())
-			}
-			found(info)
+			return
 		}
 	}
+}
+
+// ear hears claims; libp2p calls it in a goroutine for each.
+type ear struct {
+	ctx    context.Context
+	claims chan<- lpeer.AddrInfo
+}
+
+// HandlePeerFound implements libp2p's Notifee.
+func (e *ear) HandlePeerFound(p lpeer.AddrInfo) {
+	select {
+	case e.claims <- p:
+	case <-e.ctx.Done():
+	default: // there will be another time
+	}
+}
+
+// infoOf takes a claim for what it says, addresses once each and few of them.
+func infoOf(p lpeer.AddrInfo) (peer.Info, bool) {
+	info := peer.Info{ID: peer.ID(p.ID.String())}
+	for _, m := range p.Addrs {
+		if s := m.String(); len(info.Addrs) < peer.MaxAddrs && !slices.Contains(info.Addrs, s) {
+			info.Addrs = append(info.Addrs, s)
+		}
+	}
+	return info, len(info.Addrs) > 0
 }

@@ -1,156 +1,178 @@
-// Package static finds the peers that a person named: in a command, a configuration file or an address's hints.
+// Package static finds the peers that people named: on the command line, in the
+// configuration, as hints of a namespace.
 //
-// A hint needs no peer id. Who is at HOST:PORT is found out by dialling an id that nobody has and reading in the
-// refusal who answered instead. Everything beyond that, whether the peer is of use and whether it tells the truth, is
-// for others to decide.
+// It turns hints into peers: resolves names, finds out the id of whoever is at
+// HOST:PORT, connects, checks that it speaks flurry, and tries again as long as
+// it runs. It will not decide what a peer is good for, and it knows no hint that
+// nobody gave it.
 package static
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	lpeer "github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/sec"
-	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/flurry-nix/flurry/peer"
 )
 
-const (
-	// dialTimeout bounds one attempt; a peer that is there answers in a few round trips.
-	dialTimeout = 5 * time.Second
-	// firstRetry is the pause after the first failure; it doubles up to the caller's interval.
-	firstRetry = time.Second
-)
+// Options are what a Finder can be told. The zero value is fine.
+type Options struct {
+	// Every is how often each peer is looked for, found or not; 0: a minute.
+	Every time.Duration
+	// Permit is told of each address before it is dialled, which may be one
+	// that strangers could not make this node dial; nil: nobody is told.
+	Permit func(netip.Addr)
+	// Log is told when a hint begins or ceases to lead to somebody; nil: nobody
+	// is told.
+	Log *slog.Logger
+}
 
-// Finder keeps looking for the peers that hints name.
+// Finder finds the peers that hints lead to. Make one with [New].
 type Finder struct {
-	host  host.Host
-	hints []peer.Hint
-	every time.Duration
-	log   *slog.Logger
+	hints    []peer.Hint
+	every    time.Duration
+	log      *slog.Logger
+	resolver *resolver
+
+	mu     sync.Mutex
+	states []State // of each hint
 }
 
 var _ peer.Finder = (*Finder)(nil)
 
-// New returns a finder on h, which tries each hint again every so often.
-func New(h host.Host, hints []peer.Hint, every time.Duration, log *slog.Logger) *Finder {
-	return &Finder{host: h, hints: hints, every: every, log: log}
+// State is how it stands with one hint.
+type State struct {
+	Hint peer.Hint
+	// Peers are whom it led to the last time that it led to anybody.
+	Peers []peer.Info
+	// Err is why it leads to nobody now, mostly an [*UnreachableError].
+	Err error
+	// Tried is when that was found out; zero: not yet.
+	Tried time.Time
 }
 
-// Run calls found for each hint as soon as somebody answers there, and again every interval, until ctx ends.
-func (f *Finder) Run(ctx context.Context, found func(peer.Info)) error {
-	var all sync.WaitGroup
-	for _, hint := range f.hints {
-		all.Go(func() { f.follow(ctx, hint, found) })
+// New returns a Finder that dials from h.
+func New(h host.Host, hints []peer.Hint, o Options) *Finder {
+	if o.Every == 0 {
+		o.Every = defaultEvery
 	}
-	all.Wait()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &Finder{hints: hints, every: o.Every, log: o.Log, resolver: newResolver(h, o.Permit)}
+	for _, hint := range hints {
+		f.states = append(f.states, State{Hint: hint})
+	}
+	return f
+}
+
+// States tells how it stands with each hint, in the order given to New.
+func (f *Finder) States() []State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]State(nil), f.states...)
+}
+
+// Run implements [peer.Finder].
+func (f *Finder) Run(ctx context.Context, found func(peer.Info)) error {
+	results := make(chan peer.Info)
+	turns := make(chan struct{}, atOnce)
+	var wait sync.WaitGroup
+	for i := range f.hints {
+		wait.Go(func() { f.follow(ctx, i, turns, results) })
+	}
+	go func() { wait.Wait(); close(results) }()
+	for info := range results {
+		found(info)
+	}
+	<-ctx.Done() // without hints there is nothing to do, which is fine
 	return nil
 }
 
-func (f *Finder) follow(ctx context.Context, hint peer.Hint, found func(peer.Info)) {
-	wait := firstRetry
+// follow asks after one hint again and again.
+func (f *Finder) follow(ctx context.Context, i int, turns chan struct{}, results chan<- peer.Info) {
+	retry := firstRetry
 	for ctx.Err() == nil {
-		info, err := Resolve(ctx, f.host, hint)
-		if err == nil {
-			found(info)
-			wait = f.every
-		} else {
-			f.log.Debug("a peer that was named does not answer", "peer", hint, "err", err)
-			wait = min(2*wait, f.every)
-		}
-		t := time.NewTimer(wait)
 		select {
+		case turns <- struct{}{}:
 		case <-ctx.Done():
-		case <-t.C:
+			return
 		}
-		t.Stop()
-	}
-}
-
-// UnreachableError says that nobody answers where a hint points.
-type UnreachableError struct {
-	Hint peer.Hint
-	Err  error
-}
-
-func (e *UnreachableError) Error() string { return fmt.Sprintf("%s does not answer: %v", e.Hint, e.Err) }
-
-func (e *UnreachableError) Unwrap() error { return e.Err }
-
-// Resolve finds out who answers at hint.
-func Resolve(ctx context.Context, h host.Host, hint peer.Hint) (peer.Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	addrs, id, err := addresses(ctx, hint)
-	if err != nil {
-		return peer.Info{}, &UnreachableError{hint, err}
-	}
-	if id == "" {
-		if id, err = whoAnswers(ctx, h, addrs); err != nil {
-			return peer.Info{}, &UnreachableError{hint, err}
+		found, err := f.look(ctx, i)
+		<-turns
+		if ctx.Err() != nil {
+			return
 		}
-	}
-	info := peer.Info{ID: peer.ID(id.String())}
-	for _, a := range addrs {
-		info.Addrs = append(info.Addrs, a.String())
-	}
-	return info, nil
-}
-
-// addresses are where hint points, and the peer id that it names, if it names one.
-func addresses(ctx context.Context, hint peer.Hint) ([]ma.Multiaddr, lpeer.ID, error) {
-	if hint.Multiaddr != "" {
-		m, err := ma.NewMultiaddr(hint.Multiaddr)
+		f.note(i, found, err)
+		for _, info := range found {
+			select {
+			case results <- info:
+			case <-ctx.Done():
+				return
+			}
+		}
+		pause := f.every
 		if err != nil {
-			return nil, "", err
+			pause, retry = min(retry, f.every), min(2*retry, f.every)
+		} else {
+			retry = firstRetry
 		}
-		where, id := lpeer.SplitAddr(m)
-		return []ma.Multiaddr{where}, id, nil
+		sleep(ctx, pause)
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", hint.Host)
-	if err != nil {
-		return nil, "", err
-	}
-	var addrs []ma.Multiaddr
-	for _, ip := range ips {
-		tcp, err := manet.FromNetAddr(net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), hint.Port)))
-		if err != nil {
-			return nil, "", err
-		}
-		addrs = append(addrs, tcp)
-	}
-	return addrs, "", nil
 }
 
-// whoAnswers dials an id that nobody has: the handshake fails, and names who is there.
-func whoAnswers(ctx context.Context, h host.Host, addrs []ma.Multiaddr) (lpeer.ID, error) {
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
-	if err != nil {
-		return "", err
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
-	nobody, err := lpeer.IDFromPrivateKey(key)
-	if err != nil {
-		return "", err
+}
+
+// look asks after hint i, unless everybody that it led to is still connected.
+func (f *Finder) look(ctx context.Context, i int) ([]peer.Info, error) {
+	f.mu.Lock()
+	known := f.states[i].Peers
+	f.mu.Unlock()
+	if len(known) > 0 && f.connected(known) {
+		return known, nil
 	}
-	err = h.Connect(network.WithForceDirectDial(ctx, "who is there"), lpeer.AddrInfo{ID: nobody, Addrs: addrs})
-	var mismatch sec.ErrPeerIDMismatch
-	switch {
-	case errors.As(err, &mismatch):
-		return mismatch.Actual, nil
-	case err == nil:
-		return "", errors.New("somebody answered to an id that nobody has")
+	return f.resolver.resolve(ctx, f.hints[i])
+}
+
+func (f *Finder) connected(peers []peer.Info) bool {
+	for _, p := range peers {
+		id, err := lpeer.Decode(string(p.ID))
+		if err != nil || f.resolver.host.Network().Connectedness(id) != network.Connected {
+			return false
+		}
 	}
-	return "", err
+	return true
+}
+
+// note keeps what came of hint i, and logs it if it is news.
+func (f *Finder) note(i int, found []peer.Info, err error) {
+	f.mu.Lock()
+	s := &f.states[i]
+	first, before := s.Tried.IsZero(), s.Err
+	s.Tried, s.Err = time.Now(), err
+	if err == nil {
+		s.Peers = found
+	}
+	f.mu.Unlock()
+	var failure *UnreachableError
+	switch itself := errors.As(err, &failure) && failure.Reason == Itself; {
+	case err == nil && (first || before != nil):
+		f.log.Info("peer found", "hint", f.hints[i], "peer", found[0].ID)
+	case err != nil && !itself && (first || before == nil || before.Error() != err.Error()):
+		f.log.Warn("peer not found", "hint", f.hints[i], "err", err)
+	}
 }

@@ -227,7 +227,7 @@ func TestThousandsOfStreams(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for range 250 {
-				s, err := h.NewStream(t.Context(), n.host.ID(), fetchID)
+				s, err := h.NewStream(t.Context(), n.host.ID(), protocolID(wire.Fetch))
 				if err != nil {
 					continue // refused, which is fine
 				}
@@ -282,7 +282,7 @@ func TestFlood(t *testing.T) {
 	request := frame(&pb.FetchRequest{Namespace: sample.Space(t).String(), Kind: pb.Kind_BODY})
 	codes := make(map[pb.Code]int)
 	for range 10 * (burstLAN + strikes) {
-		s, err := h.NewStream(t.Context(), n.host.ID(), fetchID)
+		s, err := h.NewStream(t.Context(), n.host.ID(), protocolID(wire.Fetch))
 		if err != nil {
 			break
 		}

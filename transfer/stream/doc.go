@@ -16,22 +16,10 @@ package stream
 import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/transfer/wire"
 )
 
-// The protocols' names. A change that others cannot read takes a new number.
-const (
-	lookupID protocol.ID = "/flurry/lookup/1"
-	fetchID  protocol.ID = "/flurry/fetch/1"
-	syncID   protocol.ID = "/flurry/sync/1"
-)
-
-func protocolID(p wire.Protocol) protocol.ID {
-	switch p {
-	case wire.Lookup:
-		return lookupID
-	case wire.Fetch:
-		return fetchID
-	}
-	return syncID
-}
+// protocolID is a protocol's name. A change that others cannot read takes a new
+// number.
+func protocolID(p wire.Protocol) protocol.ID { return protocol.ID(peer.Protocol(p.String())) }

@@ -189,7 +189,7 @@ func (n *Network) Connect(ctx context.Context, p peer.Info) (transfer.Conn, erro
 	}
 	// What the peer speaks is not known yet, if the connection was there before
 	// or if it does not say: asking for it tells.
-	s, err := n.host.NewStream(dial, info.ID, lookupID)
+	s, err := n.host.NewStream(dial, info.ID, protocolID(wire.Lookup))
 	if err != nil {
 		return nil, n.connectError(ctx, p, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	lpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+
+	"github.com/flurry-nix/flurry/transfer/wire"
 )
 
 // sweepEvery is how often what is known of strangers' conduct is looked through.
@@ -73,6 +75,6 @@ func (n *Network) refresh(id lpeer.ID) {
 
 // speaks says whether id is known to speak flurry.
 func (n *Network) speaks(id lpeer.ID) bool {
-	known, err := n.host.Peerstore().SupportsProtocols(id, lookupID)
+	known, err := n.host.Peerstore().SupportsProtocols(id, protocolID(wire.Lookup))
 	return err == nil && len(known) > 0
 }
