@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
@@ -170,6 +171,42 @@ func (c *Catalog) listers(s *space, h nix.PathHash) ([]namespace.ID, error) {
 		return true, err
 	})
 	return ids, err
+}
+
+// rawListing is a listing of which only the key and the size were read.
+type rawListing struct {
+	listing
+	value []byte
+}
+
+// rawListings returns what publications list for a path, dead ones too.
+func (c *Catalog) rawListings(s *space, h nix.PathHash) ([]rawListing, error) {
+	var all []rawListing
+	err := c.kv.Scan(s.id.listersKey(h), nil, func(k, v []byte) (bool, error) {
+		l, err := decodeListingKey(k, v)
+		all = append(all, rawListing{l, slices.Clone(v)})
+		return true, err
+	})
+	return all, err
+}
+
+// listings returns what publications that are alive list for a path.
+func (c *Catalog) listings(s *space, h nix.PathHash) ([]listing, error) {
+	raw, err := c.rawListings(s, h)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.RLock()
+	raw = slices.DeleteFunc(raw, func(l rawListing) bool { return !s.lives(l.id) })
+	c.mu.RUnlock()
+	alive := make([]listing, len(raw))
+	for i, l := range raw {
+		if err := l.decode(l.value); err != nil {
+			return nil, err
+		}
+		alive[i] = l.listing
+	}
+	return alive, nil
 }
 
 // wipe takes all of a namespace out of the index but its record.

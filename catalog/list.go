@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/trust"
@@ -195,69 +194,4 @@ func (c *Catalog) addDetails(s *space, info *PublicationInfo) error {
 	d, err := decodeDetails(v)
 	info.Roots, info.Pins = d.roots, d.pins
 	return err
-}
-
-// BodyUse is one reason to keep a body.
-type BodyUse struct {
-	Body  content.BodyID
-	Path  nix.PathHash
-	Lives time.Time // of the publication; past: it expired then; zero: it is refused, or its time has not come
-	Alive bool
-}
-
-// Bodies yields all bodies that entries of a namespace name, with what says so,
-// once for each entry. The uses of one body come together. An error ends the
-// sequence.
-func (c *Catalog) Bodies(ctx context.Context, a namespace.Address) iter.Seq2[BodyUse, error] {
-	return func(yield func(BodyUse, error) bool) {
-		s, unlock, err := c.reading(a)
-		if err != nil {
-			yield(BodyUse{}, err)
-			return
-		}
-		unlock()
-		for from := []byte(nil); ; {
-			page, next, err := c.bodyPage(s, from)
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				yield(BodyUse{}, err)
-				return
-			}
-			for _, use := range page {
-				if !yield(use, nil) {
-					return
-				}
-			}
-			if next == nil {
-				return
-			}
-			from = next
-		}
-	}
-}
-
-func (c *Catalog) bodyPage(s *space, from []byte) (page []BodyUse, next []byte, err error) {
-	var ids []namespace.ID
-	err = c.kv.Scan(s.id.key(keyBody), from, func(k, _ []byte) (bool, error) {
-		if len(page) == pageSize {
-			next = slices.Clone(k)
-			return false, nil
-		}
-		var use BodyUse
-		var id namespace.ID
-		err := fields(k, use.Body[:], id[:], use.Path[:])
-		page, ids = append(page, use), append(ids, id)
-		return true, err
-	})
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for i, id := range ids {
-		page[i].Alive = s.lives(id)
-		if p := s.graph.pubs[id]; p != nil && p.life > 0 {
-			page[i].Lives = time.Unix(p.life, 0).UTC()
-		}
-	}
-	return page, next, err
 }

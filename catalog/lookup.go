@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/trust"
@@ -64,92 +63,69 @@ func (c *Catalog) lookup(a namespace.Address, h nix.PathHash) (*answer, error) {
 
 // candidate is an alive lister's entry on its way into an answer.
 type candidate struct {
-	id     namespace.ID
+	listing
 	signer nix.PublicKey
 	time   int64
-	entry  *namespace.Entry
-	fact   factID
 	proven int64 // when, in nanoseconds; 0: never
 	claim  trust.Verified
 }
 
-// answer makes the answer for a path from the index. Entries that cannot be read
-// count as an error only if nothing else is there to answer with.
+// never comes last when proofs are compared.
+func (x *candidate) provenAt() uint64 { return uint64(x.proven - 1) }
+
+// answer makes the answer for a path from the index. However often somebody
+// lists a path, few entries are read and few signatures checked.
 func (c *Catalog) answer(s *space, h nix.PathHash) (*answer, error) {
-	ids, err := c.listers(s, h)
+	raw, err := c.rawListings(s, h)
 	if err != nil {
 		return nil, err
 	}
-	a, candidates := c.candidates(s, ids)
-	for i := range candidates {
-		more := c.read(s, h, &candidates[i])
-		err = errors.Join(err, more)
+	a, candidates, err := c.candidates(s, raw)
+	if err != nil {
+		return nil, err
 	}
-	candidates = slices.DeleteFunc(candidates, func(x candidate) bool { return x.entry == nil })
-	if more := c.proofs(s, h, candidates); more != nil {
-		return nil, more
+	if err := c.proofs(s, h, candidates); err != nil {
+		return nil, err
 	}
-	more := a.fill(candidates)
-	if err = errors.Join(err, more); err != nil {
+	taken, err := c.choose(s, a.policy, candidates)
+	if err != nil {
+		// Something else may be there to answer with.
 		c.log.Error("entry unreadable", "namespace", s.address.String(), "path", h.String(), "err", err)
-		if len(a.entries) == 0 {
+		if len(taken) == 0 {
 			return nil, err
 		}
 	}
+	slices.SortStableFunc(taken, func(x, y candidate) int {
+		return cmp.Or(cmp.Compare(x.provenAt(), y.provenAt()), cmp.Compare(x.claim.Seniority(), y.claim.Seniority()))
+	})
+	a.take(taken[:min(len(taken), MaxAnswers)])
 	return a, nil
 }
 
-// candidates notes how the listers of a path stand, and which are alive.
-func (c *Catalog) candidates(s *space, ids []namespace.ID) (*answer, []candidate) {
+// candidates notes how the listers of a path stand, and returns what those say
+// that are alive.
+func (c *Catalog) candidates(s *space, raw []rawListing) (*answer, []candidate, error) {
 	c.mu.RLock()
-	defer c.mu.RUnlock()
 	a := &answer{policy: s.policy}
-	var alive []candidate
-	if s.policy != nil && s.policy.Upstream() {
-		return a, []candidate{{signer: s.address.Key()}}
-	}
-	for _, id := range ids {
-		p := s.graph.pubs[id]
-		if p == nil || !p.here() {
-			continue // left over by a write that failed, or just being added
+	all := make([]candidate, 0, len(raw))
+	values := make([][]byte, 0, len(raw))
+	for _, l := range raw {
+		x := candidate{listing: l.listing, signer: s.address.Key()}
+		if p := s.graph.pubs[l.id]; p != nil && p.here() {
+			a.listers = append(a.listers, lister{p, p.alive})
+			x.signer, x.time = p.signer.key, p.time
 		}
-		a.listers = append(a.listers, lister{p, p.alive})
-		if p.alive {
-			alive = append(alive, candidate{id: id, signer: p.signer.key, time: p.time})
+		if s.lives(l.id) { // if not, it may also be left over by a write that failed
+			all, values = append(all, x), append(values, l.value)
 		}
 	}
-	return a, alive
-}
-
-// read gives a candidate its entry, unless it was distrusted.
-func (c *Catalog) read(s *space, h nix.PathHash, x *candidate) error {
-	e, err := c.entry(s, x.id, h)
-	if err != nil || e == nil {
-		return err
-	}
-	fact := factOf(e)
-	distrusted, err := c.distrusted(s, x.id, h, fact)
-	if err != nil || distrusted {
-		return err
-	}
-	x.entry, x.fact = e, fact
-	return nil
-}
-
-// entry returns the entry for a path in a publication, or nil if that is not
-// alive and the index no longer has it.
-func (c *Catalog) entry(s *space, id namespace.ID, h nix.PathHash) (*namespace.Entry, error) {
-	v, err := c.kv.Get(s.id.entryKey(id, h))
-	if errors.Is(err, ErrNotFound) {
-		if !c.alive(s, id) {
-			return nil, nil
+	c.mu.RUnlock()
+	for i, v := range values {
+		if err := all[i].decode(v); err != nil {
+			return nil, nil, err
 		}
-		return nil, fmt.Errorf("%w: publication %s has lost its entry", ErrDamaged, id.Short())
 	}
-	if err != nil {
-		return nil, err
-	}
-	return decodeEntry(v)
+	return a, all, nil
 }
 
 // proofs notes when candidates were proven.
@@ -174,48 +150,95 @@ func (c *Catalog) proofs(s *space, h nix.PathHash, candidates []candidate) error
 	})
 }
 
-// fill verifies candidates and takes them in, in their order.
-func (a *answer) fill(candidates []candidate) error {
-	// The newest of those that say the same under one key stands for them, so
-	// that a publisher who lists a path daily costs one signature check.
+// choose verifies candidates: for each signer up to MaxAnswers that differ in
+// what they say of the content, those proven before others, then the newest. The
+// newest of those that say the same stands for them. The error is of entries
+// that could not be read, and were left out.
+func (c *Catalog) choose(s *space, policy *trust.Policy, candidates []candidate) (taken []candidate, err error) {
 	slices.SortFunc(candidates, func(x, y candidate) int {
-		return cmp.Or(cmp.Compare(y.time, x.time), x.id.Compare(y.id))
+		return cmp.Or(cmp.Compare(x.provenAt(), y.provenAt()), cmp.Compare(y.time, x.time), x.id.Compare(y.id))
 	})
-	type same struct {
+	type statement struct {
 		signer nix.PublicKey
 		fact   factID
 	}
-	seen := make(map[same]bool, len(candidates))
-	var err error
-	taken := candidates[:0]
+	said := make(map[statement]bool, len(candidates))
+	count := make(map[nix.PublicKey]int)
 	for _, x := range candidates {
-		if seen[same{x.signer, x.fact}] {
+		if said[statement{x.signer, x.fact}] || count[x.signer] == MaxAnswers {
 			continue
 		}
-		v, refusal := a.policy.Recall(x.entry, x.id, x.signer)
-		if refusal != nil {
-			var r *trust.Refusal
-			if !errors.As(refusal, &r) || r.Why != trust.Denied {
-				err = errors.Join(err, fmt.Errorf("%w: entry of publication %s: %w", ErrDamaged, x.id.Short(), refusal))
-			}
-			continue
+		usable, more := c.verify(s, policy, &x)
+		err = errors.Join(err, more)
+		if usable {
+			said[statement{x.signer, x.fact}] = true
+			count[x.signer]++
+			taken = append(taken, x)
 		}
-		seen[same{x.signer, x.fact}] = true
-		x.claim = v
-		taken = append(taken, x)
 	}
-	slices.SortStableFunc(taken, func(x, y candidate) int {
-		return cmp.Or(
-			cmp.Compare(uint64(x.proven-1), uint64(y.proven-1)), // never comes last
-			cmp.Compare(x.claim.Seniority(), y.claim.Seniority()),
-		)
-	})
-	for _, x := range taken[:min(len(taken), MaxAnswers)] {
+	return taken, err
+}
+
+// verify reads a candidate's entry and lets trust judge it, unless it is denied
+// or distrusted.
+func (c *Catalog) verify(s *space, policy *trust.Policy, x *candidate) (usable bool, err error) {
+	if usable, err := c.usable(s, &x.listing); err != nil || !usable {
+		return false, err
+	}
+	e, err := c.entry(s, x.id, x.path)
+	if err != nil || e == nil {
+		return false, err
+	}
+	if factOf(e) != x.fact {
+		return false, fmt.Errorf("%w: publication %s lists another entry than it has", ErrDamaged, x.id.Short())
+	}
+	x.claim, err = policy.Recall(e, x.id, x.signer)
+	var refusal *trust.Refusal
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &refusal) && refusal.Why == trust.Denied:
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: entry of publication %s: %w", ErrDamaged, x.id.Short(), err)
+}
+
+// usable reports whether an entry is neither denied nor distrusted. Its signature
+// was checked when it came, and will be when it is served.
+func (c *Catalog) usable(s *space, l *listing) (bool, error) {
+	c.mu.RLock()
+	denied := s.denied[denial{l.path, l.hash}]
+	c.mu.RUnlock()
+	if denied {
+		return false, nil
+	}
+	distrusted, err := c.distrusted(s, l.id, l.path, l.fact)
+	return !distrusted, err
+}
+
+// take fills an answer.
+func (a *answer) take(taken []candidate) {
+	a.size = 200 + 16*len(a.listers)
+	for _, x := range taken {
 		a.entries = append(a.entries, x.claim)
-		a.size += sizeOf(x.entry)
+		a.size += sizeOf(x.claim.Entry())
 	}
-	a.size += 200 + 16*len(a.listers)
-	return err
+}
+
+// entry returns the entry for a path in a publication, or nil if that is not
+// alive and the index no longer has it.
+func (c *Catalog) entry(s *space, id namespace.ID, h nix.PathHash) (*namespace.Entry, error) {
+	v, err := c.kv.Get(s.id.entryKey(id, h))
+	if errors.Is(err, ErrNotFound) {
+		if !c.alive(s, id) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%w: publication %s has lost its entry", ErrDamaged, id.Short())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeEntry(v)
 }
 
 // sizeOf is about how much memory an entry takes, in bytes.
@@ -231,88 +254,4 @@ func sizeOf(e *namespace.Entry) int {
 		n += 16 + len(line)
 	}
 	return n
-}
-
-// HasBody reports whether a body belongs to an acceptable entry of a namespace:
-// whether who may ask about the namespace may have it.
-func (c *Catalog) HasBody(ctx context.Context, a namespace.Address, b content.BodyID) (bool, error) {
-	s, unlock, err := c.reading(a)
-	if err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return false, nil
-		}
-		return false, err
-	}
-	unlock()
-	for from := []byte(nil); ; {
-		page, next, err := c.listersOfBody(s, b, from)
-		if err != nil {
-			return false, err
-		}
-		for _, x := range page {
-			if err := ctx.Err(); err != nil {
-				return false, err
-			}
-			if has, err := c.gives(a, x, b); err != nil || has {
-				return has, err
-			}
-		}
-		if next == nil {
-			return false, nil
-		}
-		from = next
-	}
-}
-
-// listersOfBody returns a page of the paths whose content a body is, and which
-// publications that are alive say so; next is nil at the end.
-func (c *Catalog) listersOfBody(s *space, b content.BodyID, from []byte) (page []nix.PathHash, next []byte, err error) {
-	n := 0
-	var ids []namespace.ID
-	err = c.kv.Scan(s.id.bodiesKey(b), from, func(k, _ []byte) (bool, error) {
-		if n++; n > pageSize {
-			next = slices.Clone(k)
-			return false, nil
-		}
-		var body content.BodyID
-		var id namespace.ID
-		var path nix.PathHash
-		err := fields(k, body[:], id[:], path[:])
-		ids, page = append(ids, id), append(page, path)
-		return true, err
-	})
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	alive := page[:0]
-	for i, id := range ids {
-		if s.lives(id) {
-			alive = append(alive, page[i])
-		}
-	}
-	return alive, next, err
-}
-
-func (c *Catalog) alive(s *space, id namespace.ID) bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return s.lives(id)
-}
-
-// lives reports whether the publication is alive; an upstream's entries, which
-// stand in none, always are.
-func (s *space) lives(id namespace.ID) bool {
-	if id.IsZero() {
-		return s.policy != nil && s.policy.Upstream()
-	}
-	p := s.graph.pubs[id]
-	return p != nil && p.alive
-}
-
-// gives reports whether Lookup of a path would give an entry with that body.
-func (c *Catalog) gives(a namespace.Address, h nix.PathHash, b content.BodyID) (bool, error) {
-	found, err := c.lookup(a, h)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(found.entries, func(v trust.Verified) bool { return v.Entry().Body == b }), nil
 }

@@ -16,6 +16,9 @@ import (
 // not the publications themselves. A namespace whose document cannot be read or
 // verified is there without one: nothing in it counts until Adopt brings it
 // again. Neither kv nor texts is closed with the catalog.
+//
+// An index that cannot be read is ErrDamaged: a new one can be made from the
+// texts, see Rebuild. One of a later version is ErrNewer.
 func Open(ctx context.Context, kv KV, texts Texts, now func() time.Time, log *slog.Logger) (*Catalog, error) {
 	return open(ctx, kv, texts, now, log, defaultLimits())
 }

@@ -73,6 +73,8 @@ func (c *Catalog) Distrust(ctx context.Context, v trust.Verified, why string) er
 	if err := c.kv.Apply([]Op{put(key, []byte(why[:min(len(why), maxReason)]))}, true); err != nil {
 		return fmt.Errorf("distrust %s: %w", v.Path().Base(), err)
 	}
+	c.log.Warn("entry distrusted", "namespace", s.address.String(), "path", v.Path().Base(),
+		"publication", v.Publication().Short(), "signer", v.Signer().Name, "why", why)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.graph.version++

@@ -110,3 +110,19 @@ func (s *space) announce() {
 		s.changed = nil
 	}
 }
+
+func (c *Catalog) alive(s *space, id namespace.ID) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return s.lives(id)
+}
+
+// lives reports whether the publication is alive; an upstream's entries, which
+// stand in none, always are.
+func (s *space) lives(id namespace.ID) bool {
+	if id.IsZero() {
+		return s.policy != nil && s.policy.Upstream()
+	}
+	p := s.graph.pubs[id]
+	return p != nil && p.alive
+}

@@ -93,7 +93,7 @@ func (s *KV) Scan(prefix, from []byte, fn func(k, v []byte) (bool, error)) (err 
 		return fmt.Errorf("read catalog index: %w", err)
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.SeekGE(from); ok; ok = it.Next() {
+	for ok := seek(it, from); ok; ok = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return fmt.Errorf("read catalog index: %w", err)
@@ -103,6 +103,14 @@ func (s *KV) Scan(prefix, from []byte, fn func(k, v []byte) (bool, error)) (err 
 		}
 	}
 	return it.Error()
+}
+
+// seek goes to the first key not before from. An empty key is nothing to seek.
+func seek(it *pebble.Iterator, from []byte) bool {
+	if len(from) == 0 {
+		return it.First()
+	}
+	return it.SeekGE(from)
 }
 
 // Apply implements [catalog.KV].
