@@ -2,41 +2,80 @@ package kad
 
 import (
 	"net/netip"
+	"sync"
 
-	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p-kbucket/peerdiversity"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// neighbourhood is what the library is asked for its routing table.
-type neighbourhood interface {
-	Host() host.Host
-	RoutingTable() *kb.RoutingTable
+// diversity decides who may enter the routing table: of one public network, no
+// bucket takes more than maxPerNetwork peers, so that renting neighbouring
+// addresses does not buy all of it. Private networks are not bounded: there
+// everybody has one prefix.
+//
+// The library's own filter allows three peers of a network in the whole table,
+// private ones too, and so keeps small networks apart.
+type diversity struct {
+	host host.Host
+
+	mu       sync.Mutex
+	networks map[peer.ID]netip.Prefix // of the peers in the table
+	counts   map[niche]int
 }
 
-// welcome reports whether a peer that this node is connected to may enter the
-// routing table of v, a [neighbourhood]. No bucket takes more than maxPerNetwork
-// peers of one public network, so that renting neighbouring addresses does not buy
-// all of it. Private networks are not bounded: there everybody has one prefix.
-func welcome(v any, p peer.ID) bool {
-	n, ok := v.(neighbourhood)
-	if !ok {
-		return false
+// niche is what is bounded: a network in a bucket.
+type niche struct {
+	bucket  int
+	network netip.Prefix
+}
+
+var _ peerdiversity.PeerIPGroupFilter = (*diversity)(nil)
+
+func newDiversity(h host.Host) *diversity {
+	return &diversity{host: h, networks: make(map[peer.ID]netip.Prefix), counts: make(map[niche]int)}
+}
+
+// PeerAddresses implements [peerdiversity.PeerIPGroupFilter]. The library groups
+// peers by the addresses that it gets here, and refuses those without; it gets one
+// that says nothing, since the groups are made below.
+func (d *diversity) PeerAddresses(peer.ID) []ma.Multiaddr {
+	return []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1")}
+}
+
+// Allow implements [peerdiversity.PeerIPGroupFilter].
+func (d *diversity) Allow(g peerdiversity.PeerGroupInfo) bool {
+	at := networkOfPeer(d.host, g.Id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !at.IsValid() || d.counts[niche{g.Cpl, at}] < maxPerNetwork
+}
+
+// Increment implements [peerdiversity.PeerIPGroupFilter]: a peer has entered.
+func (d *diversity) Increment(g peerdiversity.PeerGroupInfo) {
+	at := networkOfPeer(d.host, g.Id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, known := d.networks[g.Id]; at.IsValid() && !known {
+		d.networks[g.Id] = at
+		d.counts[niche{g.Cpl, at}]++
 	}
-	at := networkOfPeer(n.Host(), p)
-	if !at.IsValid() {
-		return true
+}
+
+// Decrement implements [peerdiversity.PeerIPGroupFilter]: a peer has left.
+func (d *diversity) Decrement(g peerdiversity.PeerGroupInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, known := d.networks[g.Id]
+	if !known {
+		return
 	}
-	self := kb.ConvertPeerID(n.Host().ID())
-	bucket := kb.CommonPrefixLen(self, kb.ConvertPeerID(p))
-	neighbours := 0
-	for _, o := range n.RoutingTable().ListPeers() {
-		if o != p && kb.CommonPrefixLen(self, kb.ConvertPeerID(o)) == bucket && networkOfPeer(n.Host(), o) == at {
-			neighbours++
-		}
+	delete(d.networks, g.Id)
+	n := niche{g.Cpl, at}
+	if d.counts[n]--; d.counts[n] == 0 {
+		delete(d.counts, n)
 	}
-	return neighbours < maxPerNetwork
 }
 
 // networkOfPeer returns the public network that a peer is in: by its connections,

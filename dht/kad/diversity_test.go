@@ -6,72 +6,77 @@ import (
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
-	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p-kbucket/peerdiversity"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// table is a routing table that nobody but the test fills.
-type table struct {
-	h  host.Host
-	rt *kb.RoutingTable
-}
-
-func (n table) Host() host.Host                { return n.h }
-func (n table) RoutingTable() *kb.RoutingTable { return n.rt }
-
-// at makes a peer that is known at an address and falls into a bucket.
-func (n table) at(t *testing.T, bucket int, address string) peer.ID {
-	t.Helper()
-	self := kb.ConvertPeerID(n.h.ID())
-	for i := len(n.h.Peerstore().Peers()) * 1000; ; i++ {
-		p := someone(i)
-		if kb.CommonPrefixLen(self, kb.ConvertPeerID(p)) == bucket {
-			n.h.Peerstore().AddAddr(p, addr(t, address), time.Hour)
-			return p
-		}
-	}
-}
-
-func TestWelcome(t *testing.T) {
+func TestDiversity(t *testing.T) {
 	h := newHost(t, "a")
-	rt, err := kb.NewRoutingTable(bucketSize, kb.ConvertPeerID(h.ID()), time.Minute, h.Peerstore(), time.Hour, nil)
+	self := kb.ConvertPeerID(h.ID())
+	bucketOf := func(p peer.ID) int { return kb.CommonPrefixLen(self, kb.ConvertPeerID(p)) }
+	d := newDiversity(h)
+	filter, err := peerdiversity.NewFilter(d, "test", bucketOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt, err := kb.NewRoutingTable(2*bucketSize, self, time.Minute, h.Peerstore(), time.Hour, filter)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rt.Close()
-	n := table{h, rt}
-	enter := func(p peer.ID) {
+
+	next := 0
+	enters := func(bucket int, address string) (peer.ID, bool) {
 		t.Helper()
-		if added, err := rt.TryAddPeer(p, true, false); err != nil || !added {
-			t.Fatalf("not added to the routing table: %v", err)
+		for ; ; next++ {
+			if p := someone(next); bucketOf(p) == bucket {
+				next++
+				h.Peerstore().AddAddr(p, addr(t, address), time.Hour)
+				added, err := rt.TryAddPeer(p, true, false)
+				return p, added && err == nil
+			}
 		}
 	}
+	var last peer.ID
 	for i := range maxPerNetwork {
-		p := n.at(t, 0, fmt.Sprintf("/ip4/203.0.%d.1/tcp/7670", i))
-		if !welcome(n, p) {
-			t.Fatalf("peer %d of one network is not welcome, %d are", i+1, maxPerNetwork)
+		p, ok := enters(0, fmt.Sprintf("/ip4/203.0.%d.1/tcp/7670", i))
+		if !ok {
+			t.Fatalf("peer %d of one network may not enter, %d may", i+1, maxPerNetwork)
 		}
-		enter(p)
-		if !welcome(n, p) {
-			t.Error("a peer counts as its own neighbour")
-		}
-		enter(n.at(t, 1, fmt.Sprintf("/ip4/192.168.%d.1/tcp/7670", i)))
+		last = p
 	}
-	for address, c := range map[string]struct {
-		bucket int
-		want   bool
+	for i := range maxPerNetwork + 1 {
+		if _, ok := enters(1, fmt.Sprintf("/ip4/192.168.%d.1/tcp/7670", i)); !ok {
+			t.Error("a private network is bounded")
+		}
+	}
+	for _, c := range []struct {
+		address string
+		bucket  int
+		want    bool
 	}{
-		"/ip4/203.0.200.1/tcp/7670":   {0, false},
-		"/ip4/203.1.0.1/tcp/7670":     {0, true},
-		"/ip6/2001:db8::1/tcp/7670":   {0, true},
-		"/ip4/192.168.200.1/tcp/7670": {1, true}, // private networks are not bounded
-		"/ip4/203.0.201.1/tcp/7670":   {1, true}, // another bucket
+		{"/ip4/203.0.200.1/tcp/7670", 0, false},
+		{"/ip4/203.1.0.1/tcp/7670", 0, true},
+		{"/ip6/2001:db8::1/tcp/7670", 0, true},
+		{"/ip4/203.0.201.1/tcp/7670", 1, true},
 	} {
-		if got := welcome(n, n.at(t, c.bucket, address)); got != c.want {
-			t.Errorf("%s into bucket %d: %v, want %v", address, c.bucket, got, c.want)
+		if _, ok := enters(c.bucket, c.address); ok != c.want {
+			t.Errorf("%s into bucket %d: %v, want %v", c.address, c.bucket, ok, c.want)
 		}
 	}
-	if welcome(nil, h.ID()) {
-		t.Error("welcome to no table")
+
+	h.Peerstore().ClearAddrs(last) // it counted as what it was when it entered
+	rt.RemovePeer(last)
+	if _, ok := enters(0, "/ip4/203.0.202.1/tcp/7670"); !ok {
+		t.Error("one has left, and none may take its place")
+	}
+	if _, ok := enters(0, "/ip4/203.0.203.1/tcp/7670"); ok {
+		t.Error("one has left, and two take its place")
+	}
+	for _, p := range rt.ListPeers() {
+		rt.RemovePeer(p)
+	}
+	if len(d.counts)+len(d.networks) != 0 {
+		t.Errorf("%d counts and %d networks are left of an empty table", len(d.counts), len(d.networks))
 	}
 }

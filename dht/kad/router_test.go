@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/flurry-nix/flurry/dht"
@@ -346,4 +347,37 @@ func TestBootstrapPeersAreTriedAgain(t *testing.T) {
 	// The host itself would not dial again for some seconds.
 	a.Network().(*swarm.Swarm).Backoff().Clear(b.Host.ID())
 	eventually(t, "a has met b", func() bool { return a.Stats().Peers == 1 && b.Stats().Peers == 1 })
+}
+
+// TestNoValues: a peer can crash a node of this library that deals in values.
+func TestNoValues(t *testing.T) {
+	n := start(t, newHost(t, "a"), Options{})
+	eventually(t, "it runs", func() bool { return n.Stats().Running })
+	s, done := n.current()
+	defer done()
+	if err := s.dht.PutValue(t.Context(), "/pk/x", []byte("v")); !errors.Is(err, routing.ErrNotSupported) {
+		t.Errorf("PutValue gave %v, want ErrNotSupported", err)
+	}
+}
+
+// TestOnlyProvidedKeysAreNamed: what was withdrawn while the library was about to
+// announce it is not recorded here either.
+func TestOnlyProvidedKeysAreNamed(t *testing.T) {
+	n := start(t, newHost(t, "a"), Options{})
+	eventually(t, "it runs", func() bool { return n.Stats().Running })
+	s, done := n.current()
+	defer done()
+	ks := keys("named", 2)
+	provide(t, n.Router, ks[0])
+	for _, k := range ks {
+		if err := s.addLocal(k.Multihash()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []bool{true, false} {
+		at := recordPrefix + spelled(ks[i].Multihash()) + "/" + spelled([]byte(n.Host.ID()))
+		if found, err := has(n.db, []byte(at)); err != nil || found != want {
+			t.Errorf("key %d is recorded: %v, %v; want %v", i, found, err, want)
+		}
+	}
 }

@@ -87,7 +87,7 @@ func (s *session) options() []kaddht.Option {
 		kaddht.BucketSize(bucketSize),
 		kaddht.Concurrency(concurrency),
 		kaddht.RoutingTableRefreshPeriod(refreshInterval),
-		kaddht.RoutingTableFilter(welcome),
+		kaddht.RoutingTablePeerDiversityFilter(newDiversity(r.host)),
 		kaddht.AddressFilter(dialable),
 		kaddht.ProviderDatastore(r.records),
 		kaddht.ProviderManagerOpts(

@@ -72,6 +72,12 @@ func TestSimulatedNetwork(t *testing.T) {
 			if p := n.Stats().Peers; p < 10 {
 				t.Errorf("node %d knows %d others", i, p)
 			}
+			// All of them are in one network.
+			s, done := n.current()
+			done()
+			if p := s.dht.RoutingTable().NPeersForCpl(0); p > maxPerNetwork {
+				t.Errorf("node %d has %d peers of one network in a bucket, want at most %d", i, p, maxPerNetwork)
+			}
 		}
 		ks := keys("simulated", 40)
 		provide(t, nodes[5].Router, ks...)
