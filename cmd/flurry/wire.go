@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/host"
 
@@ -21,6 +23,10 @@ type wire struct {
 	gate    *stream.DialGate
 	streams *stream.Network
 	router  *kad.Router // nil without WAN
+
+	mu      sync.Mutex
+	finders []*static.Finder
+	named   map[peer.Hint]bool // what the finders look for
 }
 
 // goOnline opens the peer port and joins others, if that has not happened yet. Before it nothing goes on the wire.
@@ -59,16 +65,13 @@ func quietly(err error, i *instance) error {
 }
 
 func (i *instance) openWire() (_ *wire, err error) {
-	w := &wire{}
+	w := &wire{named: make(map[peer.Hint]bool)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
 		}
 	}()
 	gate := stream.NewDialGate(nil, i.cfg.Loopback)
-	for _, h := range i.hints() {
-		permit(gate, h)
-	}
 	w.gate = gate
 	if w.host, err = stream.NewHost(stream.HostConfig{KeyFile: filepath.Join(i.cfg.State, "identity.key"), Port: uint16(i.cfg.Port), Loopback: i.cfg.Loopback,
 		WAN: i.cfg.WAN && !i.cfg.Loopback, UserAgent: "flurry/" + version, Gate: gate}); err != nil {
@@ -113,17 +116,39 @@ func (i *instance) hints() []peer.Hint {
 
 // find keeps trying to reach hints until the instance ends.
 func (i *instance) find(hints []peer.Hint) {
-	if len(hints) == 0 {
+	w := i.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var fresh []peer.Hint
+	for _, h := range hints {
+		if !w.named[h] {
+			w.named[h] = true
+			fresh = append(fresh, h)
+		}
+	}
+	if len(fresh) == 0 {
 		return
 	}
-	for _, h := range hints {
-		permit(i.wire.gate, h)
-	}
-	i.group.Go(func() error { return quietly(static.New(i.wire.host, hints, findEvery, i.log).Run(i.ctx, i.found), i) })
+	finder := static.New(w.host, fresh, static.Options{Permit: w.gate.Permit, Log: i.log})
+	w.finders = append(w.finders, finder)
+	i.group.Go(func() error { return quietly(finder.Run(i.ctx, i.found), i) })
 }
 
-// findEvery is how often a peer that was named is tried again when it is gone.
-const findEvery = 60e9
+// unreachable says why hints lead to nobody, as far as it was tried.
+func (w *wire) unreachable(hints []peer.Hint) []*static.UnreachableError {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*static.UnreachableError
+	for _, f := range w.finders {
+		for _, s := range f.States() {
+			var why *static.UnreachableError
+			if slices.Contains(hints, s.Hint) && errors.As(s.Err, &why) && why.Reason != static.Itself {
+				out = append(out, why)
+			}
+		}
+	}
+	return out
+}
 
 // found meets a peer and tells the DHT of it.
 func (i *instance) found(p peer.Info) {
@@ -132,12 +157,5 @@ func (i *instance) found(p peer.Info) {
 	}
 	if err := i.node.Meet(i.ctx, p); err != nil && i.ctx.Err() == nil {
 		i.log.Debug("peer not reached", "peer", p.ID.Short(), "err", err)
-	}
-}
-
-// permit lets the address that a person named be dialled, wherever it is.
-func permit(gate *stream.DialGate, h peer.Hint) {
-	if a, ok := h.Addr(); ok {
-		gate.Permit(a)
 	}
 }
