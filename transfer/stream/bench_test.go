@@ -2,10 +2,14 @@ package stream
 
 import (
 	"context"
+	"fmt"
 	"testing"
+
+	"golang.org/x/time/rate"
 
 	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/transfer/transfertest"
 	"github.com/flurry-nix/flurry/transfer/transfertest/sample"
@@ -36,5 +40,46 @@ func BenchmarkChunks(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkLookup asks for one path at a time, and for as many as go at once.
+func BenchmarkLookup(b *testing.B) {
+	space := sample.Space(b)
+	var hashes []nix.PathHash
+	var answers []transfer.Answer
+	for n := range transfer.MaxLookup {
+		e := sample.Entry(b, n, n, 1000, 1001, 1002)
+		hashes = append(hashes, e.Path.Hash())
+		answers = append(answers, transfer.Answer{Hash: e.Path.Hash(), Entries: []transfer.LookupEntry{{Entry: e}}})
+	}
+	server := newNetwork(b, transfertest.Handler{OnLookup: func(_ context.Context, _ transfer.Remote, _ namespace.Address, asked []nix.PathHash) ([]transfer.Answer, error) {
+		return answers[:len(asked)], nil
+	}}, Options{})
+	client := newNetwork(b, transfertest.Handler{}, Options{})
+	c, err := client.Connect(b.Context(), server.Self())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, transfer.MaxLookup} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Lookup(b.Context(), space, hashes[:n]); err != nil {
+					b.Fatal(err)
+				}
+				forgive(server)
+			}
+		})
+	}
+}
+
+// forgive lets everybody ask as often as strangers: the limit is not what is
+// measured.
+func forgive(n *Network) {
+	n.guard.mu.Lock()
+	defer n.guard.mu.Unlock()
+	for _, c := range n.guard.peers {
+		c.asks = rate.NewLimiter(rate.Inf, 0)
 	}
 }
