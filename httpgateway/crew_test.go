@@ -1,9 +1,11 @@
 package httpgateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,4 +71,46 @@ func TestCrewMemberExits(t *testing.T) {
 	if err := c.close(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCrewRests: whoever has worked takes the next piece of work, and goes home when there is none.
+func TestCrewRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := crew{max: 8}
+		var mu sync.Mutex
+		seen := make(map[string]bool)
+		for range 100 {
+			done := make(chan struct{})
+			if !c.start(func() {
+				defer close(done)
+				mu.Lock()
+				defer mu.Unlock()
+				seen[goroutine()] = true
+			}) {
+				t.Fatal("a crew without work is full")
+			}
+			<-done
+			synctest.Wait()
+		}
+		if len(seen) != 1 {
+			t.Errorf("100 pieces of work, one after the other, were done by %d goroutines", len(seen))
+		}
+		time.Sleep(2 * restTime)
+		synctest.Wait()
+		c.mu.Lock()
+		if c.resting != 0 {
+			t.Errorf("%d still wait for work", c.resting)
+		}
+		c.mu.Unlock()
+		if err := c.close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// goroutine names the goroutine that it is called on.
+func goroutine() string {
+	buf := make([]byte, 64)
+	line, _, _ := bytes.Cut(buf[:runtime.Stack(buf, false)], []byte("["))
+	return string(line)
 }
