@@ -102,6 +102,11 @@ func (s *chunkSource) close() {
 // chunk returns chunk i with the hashes written back, in buffer if it has room.
 func (s *chunkSource) chunk(ctx context.Context, i int, buffer []byte) ([]byte, error) {
 	n, want := s.nar.node, s.nar.body.body.Chunks[i]
+	if s.download != nil {
+		if data := s.download.peek(i); data != nil {
+			return s.nar.rewriter.Chunk(i, append(buffer[:0], data...)), nil
+		}
+	}
 	data, err := store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, store.ChunkKey(want.ID))
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 		if errors.Is(err, store.ErrCorrupt) {

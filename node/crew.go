@@ -162,7 +162,7 @@ func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
 		data, err := store.ReceiveFrame(ctx, c.batch, c.download.node.Codec, store.ChunkKey(chunks[i].ID), f)
 		switch {
 		case err == nil:
-			c.download.arrived(i, len(data), nil)
+			c.download.arrived(i, data, true)
 		case errors.Is(err, store.ErrFull):
 			if err := c.hold(ctx, i, data); err != nil {
 				return raw, err
@@ -185,7 +185,7 @@ func (c *crew) hold(ctx context.Context, i int, data []byte) error {
 		full, wake := d.heldSize >= 2*heldBytes, d.wake
 		d.mu.Unlock()
 		if !full {
-			d.arrived(i, len(data), data)
+			d.arrived(i, data, false)
 			return nil
 		}
 		select {

@@ -31,6 +31,7 @@ type download struct {
 	from     int // where claims begin: the lowest chunk that a reader waits for
 	held     map[int][]byte
 	heldSize int
+	recent   recent // what came last, so that a reader close behind need not decode and check it again
 	fresh    int // raw bytes received since the last commit
 	progress time.Time
 	err      error         // set when the download gave up
@@ -108,15 +109,17 @@ func (d *download) tell() {
 	d.wake = make(chan struct{})
 }
 
-// wait returns when chunk i is here: with its bytes if they are in memory alone, else nil, and it is in the store.
+// wait returns when chunk i is here: with its bytes, for reading only, if they are in memory, else nil, and it is in the
+// store.
 func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
 	for {
 		d.mu.Lock()
 		if d.scanned {
 			switch d.state[i] {
 			case chunkHere:
+				data := d.recent.get(i)
 				d.mu.Unlock()
-				return nil, nil
+				return data, nil
 			case chunkHeld:
 				if data, ok := d.held[i]; ok {
 					delete(d.held, i)
@@ -307,8 +310,15 @@ func (d *download) release(mine []int) {
 	d.tell()
 }
 
-// arrived notes that chunk i, of n raw bytes, is in the store, or in data alone if that is not nil.
-func (d *download) arrived(i, n int, data []byte) {
+// peek returns chunk i, for reading only, if it came a moment ago.
+func (d *download) peek(i int) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.recent.get(i)
+}
+
+// arrived notes that chunk i came, and that it is in the store, or in memory alone. data is not changed any more.
+func (d *download) arrived(i int, data []byte, stored bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state[i] == chunkHere || d.state[i] == chunkHeld {
@@ -316,13 +326,36 @@ func (d *download) arrived(i, n int, data []byte) {
 	}
 	d.missing--
 	d.progress = d.node.Now()
-	if data == nil {
+	if stored {
 		d.state[i] = chunkHere
-		d.fresh += n
+		d.fresh += len(data)
+		d.recent.put(i, data)
 	} else {
 		d.state[i] = chunkHeld
 		d.held[i] = data
 		d.heldSize += len(data)
 	}
 	d.tell()
+}
+
+// recent keeps the chunks that came last, at most recentBytes of them.
+type recent struct {
+	byIndex map[int][]byte
+	order   []int
+	size    int
+}
+
+func (r *recent) get(i int) []byte { return r.byIndex[i] }
+
+func (r *recent) put(i int, data []byte) {
+	if r.byIndex == nil {
+		r.byIndex = make(map[int][]byte)
+	}
+	r.byIndex[i] = data
+	r.order = append(r.order, i)
+	for r.size += len(data); r.size > recentBytes; {
+		r.size -= len(r.byIndex[r.order[0]])
+		delete(r.byIndex, r.order[0])
+		r.order = r.order[1:]
+	}
 }

@@ -52,6 +52,8 @@ const (
 	absentMemory = 30 * time.Second
 	// heldBytes bounds the chunks that a download keeps in memory when the store takes nothing (disk reserve, quota).
 	heldBytes = 32 << 20
+	// recentBytes bounds the chunks of a download that are kept in memory for readers close behind it.
+	recentBytes = 8 << 20
 	// commitEvery is the raw size after which a long download is made durable, so that a crash repeats little.
 	commitEvery = 128 << 20
 
