@@ -113,6 +113,7 @@ func putForEver(ctx context.Context, s store.Store, c *store.Codec, from, lane i
 // that it was told is durable is there and right, and whatever else is there is
 // right too.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	rounds := 10
 	if os.Getenv("FLURRY_LONG") == "1" {
 		rounds = 100

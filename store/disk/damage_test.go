@@ -38,6 +38,7 @@ func flip(t testing.TB, path string, off int, bit int) {
 // read, the content is out of use from then on, also in the next process, and
 // is stored again by the next put.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	const n, victim = 4, 1
 	whole := t.TempDir()
 	offsets := records(t, storeOf(t, whole, 0, n))
@@ -323,6 +324,7 @@ func TestRebuildIndex(t *testing.T) {
 // An index that Pebble cannot open is made again when the store is opened; one
 // that turns out damaged later, at the next opening.
 func TestDamagedIndex(t *testing.T) {
+	t.Parallel()
 	const n = 600
 	whole := t.TempDir()
 	storeOf(t, whole, tiny, tiny+n)

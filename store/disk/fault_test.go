@@ -70,6 +70,7 @@ func survey(t *testing.T, dir string, acknowledged []int) {
 // Each operation on the packs fails once, in each way, "failed, and yet done"
 // among them; then the process ends, or the power does.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	ops := []durabletest.Op{
 		durabletest.OpOpen, durabletest.OpWrite, durabletest.OpSync, durabletest.OpSyncDir, durabletest.OpTruncate, durabletest.OpRename, durabletest.OpRemove,
 	}
@@ -146,6 +147,7 @@ func cut(t *testing.T, d *durabletest.FS, seed uint64) {
 // A disk on which, from some moment on, every write fails, half done: a failed
 // write is followed by a failed truncate.
 func TestDeadDisk(t *testing.T) {
+	t.Parallel()
 	for after := range 40 {
 		dir, d := t.TempDir(), durabletest.New()
 		left := after
@@ -183,6 +185,7 @@ func TestDeadDisk(t *testing.T) {
 // whole, and what was acknowledged stays. With the index as it was (some of it
 // may have reached the disk), and without.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		dir, d := t.TempDir(), durabletest.New()
 		s, err := disk.Open(t.Context(), dir, quiet(faultOptions(d)))

@@ -35,6 +35,7 @@ func openPebble(dir string, onFull func(), onDamage func(error), log *slog.Logge
 	o.EventListener = &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { onDamage(i.Details) }}
 	o.Experimental.FileCacheShards = 1
 	for i := range o.Levels {
+		o.TargetFileSizes[i] = indexTable
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)                                             // most questions are about what is not here
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // ids do not compress
 	}

@@ -44,6 +44,7 @@ func storeOf(t testing.TB, dir string, from, to int) []byte {
 // A pack that ends anywhere in its last three records: the whole records before
 // the cut are there, the others are not, and can be put again.
 func TestTornTail(t *testing.T) {
+	t.Parallel()
 	const n = 5
 	whole := t.TempDir()
 	pack := storeOf(t, whole, tiny, tiny+n)
