@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -71,6 +72,45 @@ func TestReopen(t *testing.T) {
 	if got := stats(t, s); got.Packs != st.Packs {
 		t.Errorf("%d packs; the last of %d had room", got.Packs, st.Packs)
 	}
+}
+
+// However many put the same content at once, it is stored once, and all of them
+// can commit.
+func TestStoredOnce(t *testing.T) {
+	dir := t.TempDir()
+	o := disk.Options{MaxPack: 50_000}
+	s := open(t, dir, o)
+	const n, workers = 200, 8
+	c := store.NewCodec()
+	var wg sync.WaitGroup
+	for range workers {
+		b := begin(t, s)
+		wg.Go(func() {
+			for i := range n {
+				k, raw := chunk(i)
+				if err := store.Receive(t.Context(), b, c, k, raw); err != nil {
+					t.Error(err)
+				}
+				if i%50 == 0 {
+					if err := b.Commit(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if err := b.Commit(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	st := stats(t, s)
+	if st.Chunks != n || st.LiveBytes+int64(24*st.Packs) != st.Bytes {
+		t.Errorf("%+v: something is stored twice", st)
+	}
+	if st.Packs < 4 {
+		t.Errorf("%d packs: batches share one", st.Packs)
+	}
+	wantStates(t, s, "right", 0, n)
 }
 
 // What was put and not committed is settled by Close: a download that was
@@ -158,6 +198,24 @@ func TestFormat(t *testing.T) {
 		if strings.Contains(text, "2") && (!errors.As(err, &newer) || newer.Have != 2 || newer.Want != 1) {
 			t.Errorf("%q: %v; want a NewerError", text, err)
 		}
+	}
+}
+
+// A file that is larger than the format can describe is refused, not
+// misread.
+func TestGiantPack(t *testing.T) {
+	dir := t.TempDir()
+	closeStore(t, open(t, dir, disk.Options{}))
+	path := filepath.Join(dir, "packs", "00000001.pack")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<32); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	if s, err := disk.Open(t.Context(), dir, quiet(disk.Options{})); err == nil {
+		closeStore(t, s)
+		t.Error("opened")
 	}
 }
 

@@ -345,6 +345,47 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// What is put while a commit is under way needs another one.
+func TestPutDuringCommit(t *testing.T) {
+	d := durabletest.New()
+	s := open(t, t.TempDir(), disk.Options{FS: d})
+	fill(t, s, 0, 1)
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	syncs := 0
+	d.Fail(func(op durabletest.Op, _ string) (durabletest.Effect, error) {
+		if op != durabletest.OpSync {
+			return durabletest.Done, nil
+		}
+		if syncs++; syncs > 1 {
+			return durabletest.Undone, errInjected
+		}
+		close(entered)
+		<-proceed
+		return durabletest.Done, nil
+	})
+	b, c := begin(t, s), store.NewCodec()
+	put := func(i int) {
+		k, raw := chunk(i)
+		if err := store.Receive(t.Context(), b, c, k, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1)
+	done := make(chan error)
+	go func() { done <- b.Commit(t.Context()) }()
+	<-entered
+	put(2)
+	close(proceed)
+	if err := <-done; err != nil {
+		t.Errorf("the first commit: %v", err)
+	}
+	if err := b.Commit(t.Context()); !errors.Is(err, errInjected) {
+		t.Errorf("the second commit: %v; what was put meanwhile cannot be durable", err)
+	}
+	wantStates(t, s, "right", 0, 2)
+	wantStates(t, s, "absent", 2, 3)
+}
+
 func removeAll(t testing.TB, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -93,6 +94,9 @@ func (s *Store) recoverPack(ctx context.Context, id uint32, settled int64) (*pac
 		return nil, fmt.Errorf("pack %s: %w", packName(id), err)
 	}
 	s.room.used.Add(size)
+	if size > math.MaxUint32 {
+		return nil, fmt.Errorf("pack %s has %d bytes; no version makes such", packName(id), size)
+	}
 	m, ok, err := findMark(ctx, file, id, size)
 	if err != nil {
 		return nil, fmt.Errorf("pack %s: %w", packName(id), err)

@@ -55,14 +55,14 @@ func scan(ctx context.Context, r io.ReaderAt, m mark, from, size int64, found fu
 // damaged, from its first record that is whole. ok is false when there is
 // neither.
 func findMark(ctx context.Context, r io.ReaderAt, id uint32, size int64) (m mark, ok bool, err error) {
-	w := window{r: r, size: size}
-	head, err := w.at(0, packHeader)
-	if err != nil {
-		return mark{}, false, err
+	head := make([]byte, min(packHeader, size))
+	if err := readThrough(r, head, 0); err != nil {
+		return mark{}, false, fmt.Errorf("read header: %w", err)
 	}
 	if m, err := parsePackHeader(head, id); err == nil {
 		return m, true, nil
 	}
+	w := window{r: r, size: size}
 	for off := int64(0); off+recordHeader < size; off++ {
 		if off%readAhead == 0 && ctx.Err() != nil {
 			return mark{}, false, ctx.Err()
