@@ -18,9 +18,18 @@ const (
 	flood   // asks on and on although it was told not to
 )
 
-// guard counts the streams of peers, and how often they ask. Its zero value is
-// not ready: use newGuard.
+// allowance is how often a peer may ask.
+type allowance struct {
+	perSecond rate.Limit
+	burst     int // at once
+}
+
+// guard counts the streams of peers, and how often they ask. Make one with
+// newGuard.
 type guard struct {
+	lan, wan allowance
+	strikes  int // how many warnings are enough
+
 	mu    sync.Mutex
 	inAll int
 	peers map[peer.ID]*conduct
@@ -34,7 +43,14 @@ type conduct struct {
 	strikes int
 }
 
-func newGuard() *guard { return &guard{peers: make(map[peer.ID]*conduct)} }
+func newGuard() *guard {
+	return &guard{
+		lan:     allowance{rateLAN, burstLAN},
+		wan:     allowance{rateWAN, burstWAN},
+		strikes: strikes,
+		peers:   make(map[peer.ID]*conduct),
+	}
+}
 
 // enter judges one more stream of p. If it is welcome or asked too often, leave
 // must be called when it has ended.
@@ -43,10 +59,11 @@ func (g *guard) enter(p peer.ID, lan bool) verdict {
 	defer g.mu.Unlock()
 	c := g.peers[p]
 	if c == nil {
-		c = &conduct{asks: rate.NewLimiter(rateWAN, burstWAN)}
+		a := g.wan
 		if lan {
-			c.asks = rate.NewLimiter(rateLAN, burstLAN)
+			a = g.lan
 		}
+		c = &conduct{asks: rate.NewLimiter(a.perSecond, a.burst)}
 		g.peers[p] = c
 	}
 	if c.rested() {
@@ -57,7 +74,7 @@ func (g *guard) enter(p peer.ID, lan bool) verdict {
 		c.strikes++
 	}
 	switch {
-	case c.strikes > strikes:
+	case c.strikes > g.strikes:
 		c.strikes = 0
 		return flood
 	case crowd || g.inAll >= streamsInAll:

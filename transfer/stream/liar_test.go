@@ -21,22 +21,28 @@ func quick() wire.Pace { return wire.Pace{Bytes: 1 << 10, Within: 150 * time.Mil
 // lie is what a peer does once it was asked.
 type lie func(s network.Stream)
 
-// askLiar connects to a peer that reads a question and then lies.
-func askLiar(t testing.TB, p wire.Protocol, tell lie) transfer.Conn {
+// liar is a peer that reads a question and then does what it is told to.
+type liar struct {
+	tell chan lie // for the next question
+	conn transfer.Conn
+}
+
+// newLiar connects to a liar.
+func newLiar(t testing.TB, p wire.Protocol) *liar {
 	t.Helper()
+	l := &liar{tell: make(chan lie, 1)}
 	h := newHost(t)
 	for other := range wire.Protocols {
 		h.SetStreamHandler(protocolID(other), func(s network.Stream) {
 			defer s.Reset()
 			// What connects asks for a protocol, and no question.
-			if readFrame(s) != nil || other != p {
-				return
+			if readFrame(s) == nil && other == p {
+				(<-l.tell)(s)
 			}
-			tell(s)
 		})
 	}
 	n := newNetwork(t, transfertest.Handler{}, Options{Pace: quick()})
-	info := peer.Info{ID: peer.ID(h.ID().String())}
+	info := peer.Info{ID: peerID(h.ID())}
 	for _, a := range h.Addrs() {
 		info.Addrs = append(info.Addrs, a.String())
 	}
@@ -44,7 +50,8 @@ func askLiar(t testing.TB, p wire.Protocol, tell lie) transfer.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	l.conn = c
+	return l
 }
 
 // readFrame reads one frame and forgets it.

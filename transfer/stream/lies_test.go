@@ -93,13 +93,13 @@ func anyAnswer(first []byte, status func(code pb.Code, after uint32, reason stri
 }
 
 func runLies(t *testing.T, p wire.Protocol, cases []lieCase, ask func(context.Context, transfer.Conn) error) {
+	l := newLiar(t, p)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			conn := askLiar(t, p, c.tell)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			if err := ask(ctx, conn); !c.want(err) {
+			l.tell <- c.tell
+			if err := ask(ctx, l.conn); !c.want(err) {
 				t.Errorf("the asker is told: %v", err)
 			}
 		})

@@ -69,12 +69,16 @@ func TestSlotsQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(2, 1, time.Second)
 		a, b := hold(t, s, "a"), hold(t, s, "b")
+		var mu sync.Mutex
 		var order []string
 		var wait sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
 		for i, p := range []peer.ID{"a", "c", "c", "d"} {
 			wait.Go(func() {
-				if err := s.take(ctx, p); err != nil {
+				err := s.take(ctx, p)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
 					order = append(order, fmt.Sprintf("%s%d is put off", p, i))
 					return
 				}

@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/transfer/stream/pb"
@@ -24,14 +23,6 @@ type specimen struct {
 	pb     proto.Message
 	decode func([]byte) (any, error)
 	want   any
-}
-
-func ids(what string, n int) []namespace.ID {
-	list := make([]namespace.ID, n)
-	for i := range list {
-		list[i] = sample.ID(what, i)
-	}
-	return list
 }
 
 func whole(m interface{ appendHead([]byte) []byte }, data []byte) func() []byte {
