@@ -32,7 +32,7 @@ type download struct {
 	held     map[int][]byte
 	heldSize int
 	recent   recent // what came last, so that a reader close behind need not decode and check it again
-	fresh    int // raw bytes received since the last commit
+	fresh    int    // raw bytes received since the last commit
 	progress time.Time
 	err      error         // set when the download gave up
 	wake     chan struct{} // closed and replaced on every change
