@@ -67,10 +67,25 @@ func (n *Network) refresh(id lpeer.ID) {
 		return
 	}
 	if n.host.Network().Connectedness(id) == network.Connected && n.speaks(id) {
-		n.roster.Put(newConn(n, id))
+		c := newConn(n, id)
+		n.roster.Put(c)
+		n.host.ConnManager().TagPeer(id, connTag, worth(c.LAN()))
 	} else {
 		n.roster.Remove(p)
+		n.host.ConnManager().UntagPeer(id, connTag)
 	}
+}
+
+// connTag is what a connection is worth to flurry when there are too many:
+// peers that it can ask are kept before those of the DHT, whose tags stay below
+// 20, and those on the LAN before others.
+const connTag = "flurry"
+
+func worth(lan bool) int {
+	if lan {
+		return 200
+	}
+	return 100
 }
 
 // speaks says whether id is known to speak flurry.

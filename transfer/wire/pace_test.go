@@ -121,8 +121,10 @@ func TestSlowReceiver(t *testing.T) {
 	})
 }
 
-// A sync that waits is waited for a minute, and a period.
+// A sync that waits is waited for a minute, and a period; a handler that took
+// nearly as long is told about.
 func TestLongPollPatience(t *testing.T) {
+	busy := errors.New("busy")
 	after := time.Duration(0)
 	h := transfertest.Handler{OnSync: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 		time.Sleep(after)
@@ -133,17 +135,62 @@ func TestLongPollPatience(t *testing.T) {
 		wait  bool
 		want  error
 	}{
-		{15 * time.Second, false, nil},
+		{14 * time.Second, false, nil},
+		{15*time.Second + 1, false, busy},
 		{17 * time.Second, false, transfer.ErrStalled},
 		{transfer.MaxWait, true, nil},
-		{transfer.MaxWait + 15*time.Second, true, nil},
+		{transfer.MaxWait + 14*time.Second, true, nil},
+		{transfer.MaxWait + 15*time.Second + 1, true, busy},
 		{transfer.MaxWait + 17*time.Second, true, transfer.ErrStalled},
 	} {
 		inBubble(t, h, func(t *testing.T, c transfer.Conn) {
 			after = c2.after
-			if _, err := c.Sync(t.Context(), sample.Space(t), transfer.SyncRequest{Wait: c2.wait}); !errors.Is(err, c2.want) {
+			_, err := c.Sync(t.Context(), sample.Space(t), transfer.SyncRequest{Wait: c2.wait})
+			if b := new(transfer.BusyError); errors.As(err, &b) {
+				err = busy
+			}
+			if !errors.Is(err, c2.want) {
 				t.Errorf("an answer after %v, waiting %v: %v", c2.after, c2.wait, err)
 			}
 		})
 	}
+}
+
+// The context of a handler outlives what it may take, as long as its answer is
+// being written: so long, something of it is in memory.
+func TestHandlersContextLastsAsTheAnswer(t *testing.T) {
+	var handler context.Context
+	synctest.Test(t, func(t *testing.T) {
+		net := transfertest.NewNetwork(1)
+		defer net.Close()
+		body := sample.Noise(1, content.MaxBody)
+		a, b := net.Node("a", transfertest.Handler{}), net.Node("b", transfertest.Handler{
+			OnText: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.Kind, _ [32]byte) ([]byte, error) {
+				handler = ctx
+				return body, nil
+			},
+		})
+		net.Delay(time.Second) // and so at most 1 MiB a second
+		c, err := a.Connect(t.Context(), b.Self())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		watch := time.AfterFunc(45*time.Second, func() {
+			if handler.Err() != nil {
+				t.Errorf("after 45 s: %v", context.Cause(handler))
+			}
+		})
+		defer watch.Stop()
+		if _, err := c.Text(t.Context(), sample.Space(t), transfer.Body, [32]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took < time.Minute {
+			t.Errorf("64 MiB in %v", took)
+		}
+		synctest.Wait()
+		if handler.Err() == nil {
+			t.Error("the context outlives the answer")
+		}
+	})
 }

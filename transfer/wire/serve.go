@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/transfer"
@@ -24,9 +25,10 @@ func (v *Server) Serve(ctx context.Context, p Protocol, s Stream, from Caller) e
 
 func (v *Server) lookup(ctx context.Context, s Stream, from Caller) error {
 	return serve(ctx, v, s, from, parseLookupRequest, func(ctx context.Context, r *reply, m *lookupRequest) error {
-		limited, cancel := context.WithTimeout(ctx, handlerTime)
-		defer cancel()
-		list, err := v.Handler.Lookup(limited, r.from, m.space, m.hashes)
+		list, done, err := within(ctx, handlerTime, func(ctx context.Context) ([]transfer.Answer, error) {
+			return v.Handler.Lookup(ctx, r.from, m.space, m.hashes)
+		})
+		defer done()
 		if err != nil {
 			return r.refuse(ctx, err)
 		}
@@ -39,7 +41,7 @@ func (v *Server) lookup(ctx context.Context, s Stream, from Caller) error {
 				return err
 			}
 		}
-		return nil
+		return r.flush(ctx)
 	})
 }
 
@@ -52,10 +54,24 @@ func (v *Server) fetch(ctx context.Context, s Stream, from Caller) error {
 	})
 }
 
+// within lets a handler answer. The context that it is given ends after limit,
+// if the handler has not returned by then; else when done is called, once the
+// answer has been written.
+func within[T any](ctx context.Context, limit time.Duration, handle func(context.Context) (T, error)) (answer T, done func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
+	answer, err = handle(ctx)
+	if !timer.Stop() {
+		err = context.DeadlineExceeded
+	}
+	return answer, func() { cancel(nil) }, err
+}
+
 func (r *reply) text(ctx context.Context, m *fetchRequest) error {
-	limited, cancel := context.WithTimeout(ctx, handlerTime)
-	defer cancel()
-	text, err := r.server.Handler.Text(limited, r.from, m.space, m.kind, m.id)
+	text, done, err := within(ctx, handlerTime, func(ctx context.Context) ([]byte, error) {
+		return r.server.Handler.Text(ctx, r.from, m.space, m.kind, m.id)
+	})
+	defer done()
 	if err != nil {
 		return r.refuse(ctx, err)
 	}
@@ -74,7 +90,7 @@ func (r *reply) parts(ctx context.Context, size int, data []byte) error {
 		}
 		data, size = data[len(m.data):], 0
 	}
-	return nil
+	return r.flush(ctx)
 }
 
 func (r *reply) chunks(ctx context.Context, m *fetchRequest) error {
@@ -130,9 +146,10 @@ func (v *Server) sync(ctx context.Context, s Stream, from Caller) error {
 		if m.Wait {
 			limit += transfer.MaxWait
 		}
-		limited, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		answer, err := v.Handler.Sync(limited, r.from, m.space, m.SyncRequest)
+		answer, done, err := within(ctx, limit, func(ctx context.Context) (*transfer.SyncAnswer, error) {
+			return v.Handler.Sync(ctx, r.from, m.space, m.SyncRequest)
+		})
+		defer done()
 		if err != nil {
 			return r.refuse(ctx, err)
 		}

@@ -69,9 +69,7 @@ func serve[M any](ctx context.Context, v *Server, s Stream, from Caller, parse f
 		err = r.refuse(ctx, bad)
 	case err == nil:
 		wait = r.watch(cancel)
-		if err = respond(ctx, r, &m); err == nil {
-			err = r.flush(ctx)
-		}
+		err = respond(ctx, r, &m)
 	}
 
 	answered := (err == nil || errors.Is(err, errTold)) && stop()
