@@ -180,9 +180,6 @@ func (c *Catalog) install(s *space, policy *trust.Policy, r namespaceRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.clock()
-	if s.policy != nil && s.policy.Upstream() {
-		s.graph = newGraph(s.judge)
-	}
 	s.follow(policy, r, now)
 	if c.spaces[s.address] == nil {
 		c.spaces[s.address] = s

@@ -264,7 +264,10 @@ func testPolicyChanged(t *testing.T, b *Bench) {
 
 // testForget: everything goes but the memory of the serial.
 func testForget(t *testing.T, b *Bench) {
-	doc := b.Document(5, nil)
+	doc, rival := b.Document(5, about("one")), b.Document(5, about("two"))
+	if doc.ID().Compare(rival.ID()) < 0 {
+		doc, rival = rival, doc
+	}
 	b.Adopt(doc)
 	raw := b.Publication(b.Root, lists("hello"))
 	b.Add(raw)
@@ -292,6 +295,7 @@ func testForget(t *testing.T, b *Bench) {
 			t.Fatalf("%d keys are left, %v", n, err)
 		}
 		b.refuses(b.Document(4, nil), catalog.ErrRollback)
+		b.refuses(rival, catalog.ErrRollback)
 		b.Reopen()
 	}
 	if err := b.Catalog.Forget(t.Context(), b.Address); !errors.Is(err, catalog.ErrNotFound) {
@@ -299,6 +303,9 @@ func testForget(t *testing.T, b *Bench) {
 	}
 	b.Adopt(doc)
 	b.alive()
+	if st := b.Catalog.Stats(b.Address); st.Rival != rival.ID() {
+		t.Fatalf("what came in between gave no alarm: %+v", st)
+	}
 	if proven, err := b.Catalog.Proven(t.Context(), v); err != nil || proven {
 		t.Fatalf("Proven after it came back: %v, %v", proven, err)
 	}

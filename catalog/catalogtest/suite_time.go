@@ -3,6 +3,7 @@ package catalogtest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -337,11 +338,19 @@ func testOrder(t *testing.T, b *Bench) {
 		t.Fatalf("%d entries after a withdrawal", len(found))
 	}
 	// More than anybody may say about a path.
-	for i := range 2 * catalog.MaxAnswers {
-		b.Add(build(b.Root, string(rune('a'+i)), 0))
+	for i := range 5 * catalog.MaxAnswers {
+		b.Add(build(b.Root, fmt.Sprint("many", i), 0))
 	}
+	counting := &countingKV{KV: b.KV}
+	b.KV = counting
+	b.Reopen()
+	counting.reads = 0
 	if found := b.Lookup("hello"); len(found) != catalog.MaxAnswers {
 		t.Fatalf("%d entries, want %d", len(found), catalog.MaxAnswers)
+	}
+	// One read for each listing would be two dozen more.
+	if signers := 3; counting.reads > 3+2*signers+2*catalog.MaxAnswers {
+		t.Fatalf("%d reads for %d answers", counting.reads, catalog.MaxAnswers)
 	}
 }
 

@@ -52,7 +52,9 @@ func options(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Options {
 		MemTableSize:       memTableSize,
 		MaxOpenFiles:       maxOpenFiles,
 		BytesPerSync:       128 << 10,
-		FormatMajorVersion: pebble.FormatNewest,
+		// Named, so that a newer library does not by itself make the index
+		// unreadable for the version before.
+		FormatMajorVersion: pebble.FormatTableFormatV6,
 	}
 	o.Experimental.FileCacheShards = 1
 	for i := range o.Levels {
