@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -23,7 +22,7 @@ func (n *Node) Info(ctx context.Context, view string, h nix.PathHash) (trust.Ver
 		return v, err
 	}
 	open := n.unsynced(spaces)
-	if len(open) == 0 {
+	if len(open) == 0 || ctx.Err() != nil {
 		return trust.Verified{}, err
 	}
 	n.ask(ctx, open, h)
@@ -44,8 +43,13 @@ func (n *Node) known(ctx context.Context, spaces []Space, h nix.PathHash) (trust
 	if len(candidates) == 0 {
 		return trust.Verified{}, ErrNotHere
 	}
-	// Listed, but nobody is known to have it: look for a holder as long as the question may take.
+	// Listed, but nobody is known to have it: look for a holder as long as the question may take, unless that was in vain a
+	// moment ago.
 	v := candidates[0]
+	gone := fmt.Errorf("%w: %s is published by %s, but nobody reachable has it", ErrNotHere, v.Path().Base(), v.Address().Name())
+	if n.peers.deserted(v.Address()) {
+		return trust.Verified{}, gone
+	}
 	n.tasks.Go(func(ctx context.Context) { n.seek(ctx, v.Address(), h) })
 	for {
 		changed := n.peers.changes()
@@ -56,7 +60,8 @@ func (n *Node) known(ctx context.Context, spaces []Space, h nix.PathHash) (trust
 		}
 		select {
 		case <-ctx.Done():
-			return trust.Verified{}, fmt.Errorf("%w: %s is published by %s, but nobody reachable has it", ErrNotHere, v.Path().Base(), v.Address().Name())
+			n.peers.setDeserted(v.Address())
+			return trust.Verified{}, gone
 		case <-changed:
 		}
 	}
@@ -131,31 +136,26 @@ func (n *Node) unsynced(spaces []Space) []Space {
 	return out
 }
 
-// ask puts h to the connected peers that serve the namespaces, and waits within ctx, and within the grace after the
-// start, for the first of them to be synced or to name the path.
+// ask puts h to the connected peers that serve the namespaces, and waits until one of them names the path, all have
+// answered, or the namespaces are synced; with nobody to ask it waits for no longer than the grace after the start.
 func (n *Node) ask(ctx context.Context, spaces []Space, h nix.PathHash) {
-	if n.network() == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, n.patience())
-	defer cancel()
-	found := make(chan struct{}, 1)
-	var asked sync.WaitGroup
-	defer asked.Wait()
-	defer cancel()
+	var asked []question
 	for _, sp := range spaces {
 		for _, r := range n.peers.serving(sp.Address, nil) {
-			asked.Go(func() {
-				if n.lookup(ctx, r, sp.Address, h) {
-					select {
-					case found <- struct{}{}:
-					default:
-					}
-				}
-			})
+			asked = append(asked, question{r, sp.Address})
 		}
 	}
-	for {
+	patience := n.patience(asked)
+	if n.network() == nil || patience <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	answered := make(chan bool, len(asked))
+	for _, q := range asked {
+		n.tasks.Go(func(context.Context) { answered <- n.lookup(ctx, q.of, q.about, h) })
+	}
+	for waiting := len(asked); ; {
 		changes := n.spaces.changes()
 		if len(n.unsynced(spaces)) == 0 {
 			return
@@ -163,24 +163,38 @@ func (n *Node) ask(ctx context.Context, spaces []Space, h nix.PathHash) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-found:
-			return
+		case found := <-answered:
+			if waiting--; found || waiting == 0 && n.graceLeft() <= 0 {
+				return
+			}
 		case <-changes:
 		}
 	}
 }
 
-// patience is how long an unsynced namespace may hold up an answer: the rest of the grace after the start, and the
-// budget afterwards. The caller's context bounds both.
-func (n *Node) patience() time.Duration { return max(n.graceLeft(), BudgetWAN) }
+// question is one peer to be asked about one namespace.
+type question struct {
+	of    *remote
+	about namespace.Address
+}
+
+// patience is how long an unsynced namespace may hold up an answer: the rest of the grace after the start, and then the
+// budget of the slowest that is asked, which for nobody is none. The caller's context bounds it, too.
+func (n *Node) patience(asked []question) time.Duration {
+	var budget time.Duration
+	for _, q := range asked {
+		if q.of.conn.LAN() {
+			budget = max(budget, n.settings.BudgetLAN)
+		} else {
+			budget = max(budget, n.settings.BudgetWAN)
+		}
+	}
+	return max(n.graceLeft(), budget)
+}
 
 // graceLeft is the rest of the grace after the start; below 0 it is over.
 func (n *Node) graceLeft() time.Duration {
-	grace := n.settings.Grace
-	if grace == 0 {
-		grace = GraceAfterStart
-	}
-	return grace - n.Now().Sub(n.started)
+	return n.settings.Grace - n.Now().Sub(n.started)
 }
 
 // lookup asks r for h and takes in the publications that its answer names; it reports whether it named any.

@@ -48,7 +48,8 @@ const (
 	stallTime = 3 * time.Second
 	// searchTime: so long a download looks for a provider before its readers are told that there is none.
 	searchTime = 10 * time.Second
-	// absentMemory is how long "I do not have it" is remembered of a peer.
+	// absentMemory is how long "I do not have it" is remembered of a peer, and how long it is remembered that nobody was
+	// found who holds a namespace: Nix asks for hundreds of paths, and each would wait the whole budget.
 	absentMemory = 30 * time.Second
 	// heldBytes bounds the chunks that a download keeps in memory when the store takes nothing (disk reserve, quota).
 	heldBytes = 32 << 20

@@ -61,6 +61,9 @@ type Settings struct {
 	TrustedByNix []nix.PublicKey
 	// HoleFilled reports whether a path that a publication left out is valid on this machine. Nil: never.
 	HoleFilled func(nix.StorePath) bool
+	// BudgetLAN and BudgetWAN are how long a question may wait for peers on the LAN, and for others. Zero: the constants of
+	// that name.
+	BudgetLAN, BudgetWAN time.Duration
 	// Grace is how long after the start an answer may wait for a namespace that was never synced. Zero: GraceAfterStart.
 	Grace time.Duration
 }
@@ -85,6 +88,15 @@ type Node struct {
 
 // New wires a node. It starts nothing: Start does.
 func New(needs Needs, settings Settings) *Node {
+	if settings.BudgetLAN == 0 {
+		settings.BudgetLAN = BudgetLAN
+	}
+	if settings.BudgetWAN == 0 {
+		settings.BudgetWAN = BudgetWAN
+	}
+	if settings.Grace == 0 {
+		settings.Grace = GraceAfterStart
+	}
 	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), tasks: newTasks()}
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })

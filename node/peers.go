@@ -21,8 +21,9 @@ type peers struct {
 
 	mu   sync.Mutex
 	byID map[peer.ID]*remote
-	wake chan struct{} // closed and replaced on change
-	met  chan struct{} // closed and replaced when a peer connects
+	wake chan struct{}                   // closed and replaced on change
+	met  chan struct{}                   // closed and replaced when a peer connects
+	vain map[namespace.Address]time.Time // when holders were last looked for in vain
 }
 
 // remote is one connected peer. Its fields are guarded by peers.mu.
@@ -38,7 +39,7 @@ type remote struct {
 }
 
 func newPeers(now func() time.Time, changed func()) *peers {
-	return &peers{now: now, changed: changed, byID: make(map[peer.ID]*remote), wake: make(chan struct{}), met: make(chan struct{})}
+	return &peers{now: now, changed: changed, byID: make(map[peer.ID]*remote), wake: make(chan struct{}), met: make(chan struct{}), vain: make(map[namespace.Address]time.Time)}
 }
 
 // tell is called with mu held.
@@ -97,10 +98,25 @@ func (p *peers) setServes(r *remote, a namespace.Address, yes bool) {
 	}
 	if yes {
 		r.serves[a] = true
+		delete(p.vain, a)
 	} else {
 		delete(r.serves, a)
 	}
 	p.tell()
+}
+
+// deserted reports whether holders of a were looked for in vain a moment ago, and nobody came since.
+func (p *peers) deserted(a namespace.Address) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.vain[a]
+	return ok && p.now().Sub(t) < absentMemory
+}
+
+func (p *peers) setDeserted(a namespace.Address) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.vain[a] = p.now()
 }
 
 // setAbsent notes that r does not have b, for a while.
