@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,8 +59,8 @@ func questions(t testing.TB, c transfer.Conn) map[string]func(context.Context) e
 
 func testErrors(t *testing.T, pair Pair) {
 	ctx := testContext(t)
-	var answer error
-	c := dial(t, pair, failing(func() error { return answer }))
+	var answer atomic.Pointer[error]
+	c := dial(t, pair, failing(func() error { return *answer.Load() }))
 	busyFor := func(d time.Duration) func(error) bool {
 		return func(err error) bool {
 			var busy *transfer.BusyError
@@ -88,10 +89,10 @@ func testErrors(t *testing.T, pair Pair) {
 		{errors.New("open /var/lib/flurry/secret: input/output error"), busyFor(10 * time.Second)},
 		{context.DeadlineExceeded, busyFor(10 * time.Second)},
 	} {
-		answer = c2.answer
+		answer.Store(&c2.answer)
 		for name, ask := range questions(t, c) {
 			if err := ask(ctx); !c2.want(err) {
-				t.Errorf("%s answered with %q: %v", name, answer, err)
+				t.Errorf("%s answered with %q: %v", name, c2.answer, err)
 			}
 		}
 	}
@@ -127,9 +128,9 @@ func testFaultyHandler(t *testing.T, pair Pair) {
 // testBadRequests: what must not be asked does not reach the peer.
 func testBadRequests(t *testing.T, pair Pair) {
 	ctx, space := testContext(t), sample.Space(t)
-	asked := 0
+	var asked atomic.Int32
 	a, b := pair(t, Handler{}, failing(func() error {
-		asked++
+		asked.Add(1)
 		return transfer.ErrRefused
 	}))
 	c := connect(t, a, b)
@@ -179,8 +180,8 @@ func testBadRequests(t *testing.T, pair Pair) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if asked != 0 {
-		t.Errorf("the peer was asked %d times", asked)
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the peer was asked %d times", n)
 	}
 	// At the bounds it is asked.
 	for name, err := range map[string]error{

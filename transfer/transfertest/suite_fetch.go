@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -24,15 +25,17 @@ func testText(t *testing.T, pair Pair) {
 		transfer.KeepList:    {transfer.KeepList.MaxSize()},
 		transfer.Body:        {1, content.MaxBody},
 	}
-	size := 0
+	var now atomic.Int64
 	c := dial(t, pair, Handler{OnText: func(_ context.Context, _ transfer.Remote, s namespace.Address, k transfer.Kind, id [32]byte) ([]byte, error) {
+		size := int(now.Load())
 		if s != space || id != sample.ID(k.String(), size) {
 			t.Errorf("asked for %v %x in %s", k, id, s)
 		}
 		return noise[:size], nil
 	}})
 	for _, k := range []transfer.Kind{transfer.Publication, transfer.Document, transfer.KeepList, transfer.Body} {
-		for _, size = range sizes[k] {
+		for _, size := range sizes[k] {
+			now.Store(int64(size))
 			got, err := c.Text(ctx, space, k, sample.ID(k.String(), size))
 			if err != nil || !bytes.Equal(got, noise[:size]) {
 				t.Errorf("%v of %d bytes: %d bytes, %v", k, size, len(got), err)

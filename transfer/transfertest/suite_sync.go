@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/flurry-nix/flurry/namespace"
@@ -36,19 +37,20 @@ func testSync(t *testing.T, pair Pair) {
 	ctx, space := testContext(t), sample.Space(t)
 	epoch := [16]byte{1, 2, 3}
 	ids := []namespace.ID{sample.ID("publication", 3), sample.ID("publication", 1)}
-	var request transfer.SyncRequest
-	var answer *transfer.SyncAnswer
-	c := dial(t, pair, Handler{OnSync: func(_ context.Context, _ transfer.Remote, s namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
-		if s != space || !reflect.DeepEqual(r, request) {
-			t.Errorf("asked %+v in %s, want %+v", r, s, request)
-		}
-		return answer, nil
-	}})
-	for _, c2 := range []struct {
+	type exchange struct {
 		name    string
 		request transfer.SyncRequest
 		answer  transfer.SyncAnswer
-	}{
+	}
+	var now atomic.Pointer[exchange]
+	c := dial(t, pair, Handler{OnSync: func(_ context.Context, _ transfer.Remote, s namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
+		x := now.Load()
+		if s != space || !reflect.DeepEqual(r, x.request) {
+			t.Errorf("%s: asked %+v in %s, want %+v", x.name, r, s, x.request)
+		}
+		return &x.answer, nil
+	}})
+	for _, x := range []exchange{
 		{"nothing on either side", transfer.SyncRequest{}, transfer.SyncAnswer{Added: []namespace.ID{}}},
 		{"the same", transfer.SyncRequest{Serial: 3, Document: sample.ID("document", 3), Count: 2, Sum: sample.ID("sum", 1), Epoch: epoch, Cursor: 9},
 			transfer.SyncAnswer{Serial: 3, Document: sample.ID("document", 3), Equal: true, Known: true, Epoch: epoch, Cursor: 9, Added: []namespace.ID{}}},
@@ -62,12 +64,12 @@ func testSync(t *testing.T, pair Pair) {
 		{"the most ids", transfer.SyncRequest{Epoch: epoch},
 			transfer.SyncAnswer{Known: true, Epoch: epoch, Cursor: 1, Added: bucket(3, transfer.MaxSyncIDs)}},
 	} {
-		request, answer = c2.request, &c2.answer
-		got, err := c.Sync(ctx, space, request)
+		now.Store(&x)
+		got, err := c.Sync(ctx, space, x.request)
 		if err != nil {
-			t.Errorf("%s: %v", c2.name, err)
-		} else if !reflect.DeepEqual(got, answer) {
-			t.Errorf("%s: got %.300v, want %.300v", c2.name, got, answer)
+			t.Errorf("%s: %v", x.name, err)
+		} else if !reflect.DeepEqual(got, &x.answer) {
+			t.Errorf("%s: got %.300v, want %.300v", x.name, got, &x.answer)
 		}
 	}
 }
