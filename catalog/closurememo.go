@@ -120,7 +120,7 @@ func (m *closureMemo) get(of step, at moment) (result, bool) {
 }
 
 // remember takes in what a walk found.
-func (m *closureMemo) remember(nodes []*node, at moment, r *rests) {
+func (m *closureMemo) remember(nodes []*node, at moment, r *rests, l limits) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.losses != at.losses {
@@ -134,7 +134,7 @@ func (m *closureMemo) remember(nodes []*node, at moment, r *rests) {
 		}
 	}
 	rests := r.all()
-	if len(m.found)+len(nodes) > maxMemo || len(rests) > maxRests {
+	if len(m.found)+len(nodes) > l.memo || len(rests) > l.rests {
 		m.reset(at)
 		return
 	}

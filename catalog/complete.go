@@ -120,8 +120,8 @@ func (w *closureWalk) run(of step, path nix.StorePath) (result, error) {
 		return result{}, err
 	}
 	for len(w.todo) > 0 {
-		if len(w.goals) > maxClosure {
-			return result{}, fmt.Errorf("%w: more than %d paths", ErrLimit, maxClosure)
+		if len(w.goals) > w.c.limits.closure {
+			return result{}, fmt.Errorf("%w: more than %d paths", ErrLimit, w.c.limits.closure)
 		}
 		g := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
@@ -132,7 +132,7 @@ func (w *closureWalk) run(of step, path nix.StorePath) (result, error) {
 	if err := w.fail(); err != nil {
 		return result{}, err
 	}
-	w.s.memo.remember(w.nodes, w.at, &w.rests)
+	w.s.memo.remember(w.nodes, w.at, &w.rests, w.c.limits)
 	return result{missing: root.missing}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/catalog/catalogtest"
 	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/trust"
 )
 
@@ -141,5 +142,73 @@ func TestKeptLimit(t *testing.T) {
 	}
 	if found != kept {
 		t.Fatalf("%d of %d entries are found", found, kept)
+	}
+}
+
+// TestClosureLimit: a closure has its bound, and so has what is remembered of
+// closures; without memory the answers are the same.
+func TestClosureLimit(t *testing.T) {
+	const n = 10
+	b := small(t, n)
+	b.Adopt(b.Document(1, nil))
+	fan := func(name string, refs int) namespace.Entry {
+		var all []nix.StorePath
+		for i := range refs {
+			all = append(all, catalogtest.Path(fmt.Sprint(name, "-hole", i)))
+		}
+		return catalogtest.Entry(name, "", all...)
+	}
+	b.Add(b.Publication(b.Root, func(p *namespace.Publication) {
+		p.Entries = []namespace.Entry{fan("fits", n), fan("over", n+1), fan("holes", n-2)}
+		p.Holes = p.Entries[2].References
+	}))
+	filled := true
+	ask := func(name string) (bool, error) {
+		t.Helper()
+		complete, _, err := b.Catalog.Complete(t.Context(), b.Lookup(name)[0],
+			func(nix.PublicKey) bool { return false }, func(nix.StorePath) bool { return filled })
+		return complete, err
+	}
+	for range 3 {
+		if complete, err := ask("fits"); err != nil || complete {
+			t.Fatalf("a closure of %d paths: %v, %v", n, complete, err)
+		}
+		if _, err := ask("over"); !errors.Is(err, catalog.ErrLimit) {
+			t.Fatalf("a closure of %d paths: %v", n+1, err)
+		}
+		for _, filled = range []bool{true, false, true} {
+			if complete, err := ask("holes"); err != nil || complete != filled {
+				t.Fatalf("%d holes that are filled: %v, found complete: %v, %v", n-2, filled, complete, err)
+			}
+		}
+	}
+}
+
+// TestManyListers: a body or path that hundreds list, nearly all of them dead.
+func TestManyListers(t *testing.T) {
+	b := catalogtest.NewBench(t, new(catalogtest.MemKV))
+	b.Adopt(b.Document(1, nil))
+	const n = 600
+	for i := range n {
+		b.Add(b.Publication(b.Root, func(p *namespace.Publication) {
+			numbered(0, time.Duration(1+i)*time.Second)(p)
+		}))
+	}
+	entry := catalogtest.Entry("path0", "")
+	for _, now := range []int{0, 1, n / 2, n - 1} {
+		b.Clock.Set(b.Start.Add(time.Duration(now) * time.Second))
+		if has, err := b.Catalog.HasBody(t.Context(), b.Address, entry.Body); err != nil || !has {
+			t.Fatalf("HasBody after %d s: %v, %v", now, has, err)
+		}
+		if found := b.Lookup("path0"); len(found) != 1 {
+			t.Fatalf("%d entries after %d s", len(found), now)
+		}
+		if st := b.Catalog.Stats(b.Address); st.Paths != 1 || st.Publications != n-now {
+			t.Fatalf("Stats after %d s: %+v", now, st)
+		}
+	}
+	b.Clock.Set(b.Start.Add(n * time.Second))
+	if has, err := b.Catalog.HasBody(t.Context(), b.Address, entry.Body); err != nil || has {
+		t.Fatalf("HasBody when all are dead: %v, %v", has, err)
 	}
 }

@@ -42,10 +42,12 @@ func (t *totals) subtract(o totals) {
 	t.missing -= o.missing
 }
 
-// limits bound totals, and the entries of an upstream namespace.
+// limits are those of limits.go that tests set lower.
 type limits struct {
 	signer, namespace totals
-	kept              int
+	kept              int // entries of an upstream namespace
+	closure           int // paths of one walk
+	memo, rests       int // what Complete remembers of a namespace
 }
 
 func defaultLimits() limits {
@@ -64,7 +66,10 @@ func defaultLimits() limits {
 			uses:         MaxNamespacePublications * MaxSignerUses / MaxPublications,
 			missing:      MaxNamespacePublications * MaxSignerMissing / MaxPublications,
 		},
-		kept: MaxKept,
+		kept:    MaxKept,
+		closure: maxClosure,
+		memo:    maxMemo,
+		rests:   maxRests,
 	}
 }
 

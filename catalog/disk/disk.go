@@ -46,12 +46,12 @@ func openFS(dir string, fs vfs.FS, log *slog.Logger) (*KV, error) {
 
 func options(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Options {
 	o := &pebble.Options{
-		FS:                 fs,
-		Cache:              cache,
-		Logger:             logger{log},
-		MemTableSize:       memTableSize,
-		MaxOpenFiles:       maxOpenFiles,
-		BytesPerSync:       128 << 10,
+		FS:           fs,
+		Cache:        cache,
+		Logger:       logger{log},
+		MemTableSize: memTableSize,
+		MaxOpenFiles: maxOpenFiles,
+		BytesPerSync: 128 << 10,
 		// Named, so that a newer library does not by itself make the index
 		// unreadable for the version before.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
