@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/nix"
@@ -140,25 +141,58 @@ func refersTo(v trust.Verified, h nix.PathHash) bool {
 	return false
 }
 
-// fetchBody asks the peers that serve v's namespace, one after the other, best first.
+// fetchBody asks the peers that serve v's namespace, best first; if that is in vain it looks for others once.
 func (n *Node) fetchBody(ctx context.Context, v trust.Verified) (*parsedBody, error) {
+	b, err := n.bodyFromAny(ctx, v)
+	if errors.Is(err, ErrNoProvider) {
+		n.seek(ctx, v.Address(), v.Path().Hash())
+		b, err = n.bodyFromAny(ctx, v)
+	}
+	return b, err
+}
+
+// bodyFromAny asks one peer after the other, the next one as soon as one has failed or been slow, and takes the first
+// good answer.
+func (n *Node) bodyFromAny(ctx context.Context, v trust.Verified) (*parsedBody, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	id := v.Entry().Body
-	for attempt := 0; ; attempt++ {
-		for _, r := range n.peers.serving(v.Address(), &id) {
+	candidates := n.peers.serving(v.Address(), &id)
+	answers := make(chan *parsedBody, len(candidates)) // nil: in vain
+	waiting := 0
+	for _, r := range candidates {
+		waiting++
+		n.tasks.Go(func(context.Context) {
 			b, err := n.bodyFrom(ctx, r, v)
-			if err == nil {
+			if err != nil && ctx.Err() == nil {
+				n.fault(r, id, err)
+			}
+			answers <- b
+		})
+		patience := time.NewTimer(bodyPatience)
+		select {
+		case b := <-answers:
+			patience.Stop()
+			if waiting--; b != nil {
 				return b, nil
 			}
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			n.fault(r, id, err)
+		case <-patience.C:
+		case <-ctx.Done():
+			patience.Stop()
+			return nil, ctx.Err()
 		}
-		if attempt > 0 {
-			return nil, fmt.Errorf("%w: body of %s", ErrNoProvider, v.Path().Base())
-		}
-		n.seek(ctx, v.Address(), v.Path().Hash())
 	}
+	for ; waiting > 0; waiting-- {
+		select {
+		case b := <-answers:
+			if b != nil {
+				return b, nil
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return nil, fmt.Errorf("%w: body of %s", ErrNoProvider, v.Path().Base())
 }
 
 // bodyFrom fetches the body from r and keeps it if the store has room.

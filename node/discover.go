@@ -61,12 +61,17 @@ func (n *Node) walk(ctx context.Context, k dht.Key) {
 	defer cancel()
 	var dials sync.WaitGroup
 	defer dials.Wait()
+	room := make(chan struct{}, dialsAtOnce)
 	found := 0
 	for info := range n.router().Providers(ctx, k) {
 		if found++; found > providersWanted {
 			return
 		}
-		dials.Go(func() { n.meet(ctx, info) })
+		room <- struct{}{}
+		dials.Go(func() {
+			defer func() { <-room }()
+			n.meet(ctx, info)
+		})
 	}
 }
 

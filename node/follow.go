@@ -24,7 +24,7 @@ func (n *Node) followPeer(ctx context.Context, r *remote) {
 		known := make(map[namespace.Address]bool)
 		for _, sp := range n.spaces.all() {
 			known[sp.Address] = true
-			if _, already := followed[sp.Address]; already || !sp.Address.CanPublish() {
+			if _, already := followed[sp.Address]; already || !n.mayAsk(r, sp) {
 				continue
 			}
 			one, cancel := context.WithCancel(ctx)
@@ -46,6 +46,11 @@ func (n *Node) followPeer(ctx context.Context, r *remote) {
 		case <-changes:
 		}
 	}
+}
+
+// mayAsk reports whether r may learn that this node cares about sp: of what is meant for the LAN, nobody beyond it.
+func (n *Node) mayAsk(r *remote, sp Space) bool {
+	return sp.Address.CanPublish() && (sp.Share != ShareLAN && sp.Share != ShareNone || r.conn.LAN())
 }
 
 // follow syncs one namespace with one peer, on connection and then whenever the peer has something new.
@@ -103,9 +108,11 @@ type position struct {
 func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at *position) (again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, syncRoundTimeout)
 	defer cancel()
-	req, err := n.syncRequest(ctx, a, at)
-	if err != nil {
-		return false, err
+	var req transfer.SyncRequest // to a stranger: nothing about what is here
+	if r.conn.LAN() || n.peers.answersFor(r, a) {
+		if req, err = n.syncRequest(ctx, a, at); err != nil {
+			return false, err
+		}
 	}
 	answer, err := r.conn.Sync(ctx, a, req)
 	if err != nil {

@@ -23,6 +23,7 @@ type liar struct {
 	chunks func(ctx context.Context, send func(transfer.Run) error) (func(transfer.Run) error, error)
 	text   func(kind transfer.Kind, raw []byte) []byte
 	lookup func([]transfer.Answer) []transfer.Answer
+	hang   chan struct{} // bodies are not answered for until it is closed
 }
 
 func (l *liar) Chunks(ctx context.Context, from transfer.Remote, a namespace.Address, b content.BodyID, r []transfer.Range, send func(transfer.Run) error) error {
@@ -37,6 +38,12 @@ func (l *liar) Chunks(ctx context.Context, from transfer.Remote, a namespace.Add
 }
 
 func (l *liar) Text(ctx context.Context, from transfer.Remote, a namespace.Address, k transfer.Kind, id [32]byte) ([]byte, error) {
+	if l.hang != nil && k == transfer.Body {
+		select {
+		case <-l.hang:
+		case <-ctx.Done():
+		}
+	}
 	raw, err := l.Handler.Text(ctx, from, a, k, id)
 	if err == nil && l.text != nil {
 		raw = l.text(k, bytes.Clone(raw))
@@ -279,4 +286,21 @@ func (m *machine) publishesWrongHash(a namespace.Address, p nix.StorePath) {
 	if _, err := m.list.Add(ctx, v); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestStalledBodyIsOvertaken: a peer that never answers the question for a body is not waited for alone.
+func TestStalledBodyIsOvertaken(t *testing.T) {
+	w := newWorld(t)
+	hang := make(chan struct{})
+	alice, mallory, a, p := w.pair(&liar{}, 500_000)
+	bob := w.machine("bob", node.ShareLAN, nil)
+	defer close(hang)
+	silent := w.machine("silent", node.ShareLAN, func(h transfer.Handler) transfer.Handler { return &liar{Handler: h, hang: hang} })
+	silent.meet(alice)
+	silent.uses(a)
+	silent.gets(alice, p)
+	silent.waitsSettled(p)
+	bob.meet(silent, mallory)
+	bob.uses(a)
+	bob.gets(alice, p) // within the 20 s that a reader here has; a body's own time is longer
 }

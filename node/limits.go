@@ -26,6 +26,8 @@ const (
 	syncRoundTimeout = 75 * time.Second
 	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
 	fetchTextTimeout = 30 * time.Second
+	// bodyPatience: a peer that has not given a body after so long is not waited for alone.
+	bodyPatience = time.Second
 
 	// discoverInterval is how often providers of a namespace are looked up in the DHT while some are known. While none is,
 	// the first pause is discoverEager, and they grow up to discoverLonely: a walk is some thirty small messages.
@@ -34,8 +36,10 @@ const (
 	discoverLonely   = 20 * time.Second
 	// discoverTimeout ends one walk.
 	discoverTimeout = 20 * time.Second
-	// providersWanted bounds the peers dialled for one walk: more providers than that do not make a download faster.
-	providersWanted = 8
+	// providersWanted bounds the peers dialled for one walk, dialsAtOnce how many of them at a time. They are many more than a
+	// download uses: whoever answers a walk first must not decide who is found.
+	providersWanted = 64
+	dialsAtOnce     = 8
 
 	// claimBytes is the raw size of one chunk request, claimsEach how many of them a provider has under way: enough to fill
 	// a fast line (2 × 4 MiB a round trip), little enough that a stalled peer holds up little.
