@@ -19,7 +19,16 @@ type texts struct {
 	codec *store.Codec
 }
 
-var kinds = [...]store.Kind{catalog.TextDocument: store.KindDocument, catalog.TextPublication: store.KindPublication, catalog.TextKeepList: store.KindKeepList}
+// key is where a text of that kind lies.
+func key(kind catalog.TextKind, id namespace.ID) store.Key {
+	switch kind {
+	case catalog.TextDocument:
+		return store.DocumentKey(id)
+	case catalog.TextPublication:
+		return store.PublicationKey(id)
+	}
+	return store.KeepListKey(id)
+}
 
 func (t texts) PutText(ctx context.Context, kind catalog.TextKind, raw []byte) error {
 	id, err := namespace.TextID(raw)
@@ -31,14 +40,14 @@ func (t texts) PutText(ctx context.Context, kind catalog.TextKind, raw []byte) e
 		return err
 	}
 	defer batch.Close()
-	if err := store.Receive(ctx, batch, t.codec, store.Key{Kind: kinds[kind], ID: id}, raw); err != nil {
+	if err := store.Receive(ctx, batch, t.codec, key(kind, id), raw); err != nil {
 		return err
 	}
 	return batch.Commit(ctx)
 }
 
 func (t texts) Text(ctx context.Context, kind catalog.TextKind, id namespace.ID) ([]byte, error) {
-	raw, err := store.Get(ctx, t.packs, t.codec, store.Key{Kind: kinds[kind], ID: id})
+	raw, err := store.Get(ctx, t.packs, t.codec, key(kind, id))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, errors.Join(catalog.ErrNotFound, err)
 	}

@@ -60,6 +60,7 @@ func house() rules {
 				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream nix/daemon " +
 				"catalog store transfer dht report trust peer namespace content nix internal/durable",
 				"clock exec http libp2p net os"},
+			{"bench", 9, "catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
 			{"cmd/flurry/e2e", 9, "nix/nixtest", "clock exec http net os"},
 		},
 		exceptions: []exception{
