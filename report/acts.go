@@ -16,7 +16,8 @@ type Use struct {
 	LAN       int        `json:"lan"`     // of them on the LAN
 	Writers   int        `json:"writers"` // keys that may publish, the root's included
 	Paths     int        `json:"paths"`
-	Serial    uint64     `json:"serial"` // of its document; 0: none is known yet
+	Serial    uint64     `json:"serial"`    // of its document; 0: none is known yet
+	Publisher bool       `json:"publisher"` // it is published from here
 	Synced    bool       `json:"synced"`
 	Expires   *time.Time `json:"expires,omitempty"`
 	Warnings  []Problem  `json:"warnings"`
@@ -36,9 +37,12 @@ func (u Use) PrintText(w io.Writer) {
 	if u.About != "" {
 		about = fmt.Sprintf("%q, ", u.About)
 	}
-	state := "catalog synced"
-	if !u.Synced {
-		state = "as of the last sync"
+	state := "as of the last sync"
+	switch {
+	case u.Publisher:
+		state = "published from here"
+	case u.Synced:
+		state = "catalog synced"
 	}
 	fmt.Fprintf(w, "  %s%s, %s, %s\n", about, count(u.Writers, "writer", "writers"), count(u.Paths, "path", "paths"), state)
 	for _, name := range u.Elsewhere {

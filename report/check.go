@@ -48,6 +48,9 @@ func (p CheckProgress) MarshalJSON() ([]byte, error) {
 	}{event{checkSchema, "progress"}, fields(p)})
 }
 
+// String is the whole that is being checked, for people.
+func (p CheckProgress) String() string { return size(p.Of) }
+
 // PrintText writes what the check found, as far as it is good. What is not is Problem's to say.
 func (c Check) PrintText(w io.Writer) {
 	fmt.Fprintf(w, "%s and %s, %s, read and compared with their names\n", count(c.Chunks, "chunk", "chunks"),

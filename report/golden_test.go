@@ -220,6 +220,9 @@ func TestPublish(t *testing.T) {
 		p.Complete()
 		golden(t, name, p, func(b *bytes.Buffer) { p.PrintText(b) })
 	}
+	if s := (PublishProgress{Paths: 29, Bytes: 61_300_000}).String(); s != "29 paths, 61.3 MB of NARs" {
+		t.Error(s)
+	}
 	golden(t, "publish-progress", PublishProgress{Paths: 29, PathsDone: 3, Bytes: 61_300_000, BytesDone: 5, NewBytes: 2}, nil)
 }
 
@@ -234,6 +237,9 @@ func TestCheck(t *testing.T) {
 				p.Print(b)
 			}
 		})
+	}
+	if s := (CheckProgress{Of: 61_300_000}).String(); s != "61.3 MB" {
+		t.Error(s)
 	}
 	golden(t, "check-progress", CheckProgress{Bytes: 1, Of: 2}, nil)
 	many := Check{Damaged: make([]string, 12)}

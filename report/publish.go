@@ -68,6 +68,11 @@ func (p PublishProgress) MarshalJSON() ([]byte, error) {
 	}{event{publishSchema, "progress"}, fields(p)})
 }
 
+// String is the whole that is being published, for people.
+func (p PublishProgress) String() string {
+	return count(p.Paths, "path", "paths") + ", " + size(p.Bytes) + " of NARs"
+}
+
 // event is how each object of a stream begins.
 type event struct {
 	Schema string `json:"schema"`

@@ -67,6 +67,9 @@ type WhyNix struct {
 	RememberedUntil *time.Time `json:"remembered_until,omitempty"`
 }
 
+// ThisMachine is what a step calls the machine's own Nix store.
+const ThisMachine = "this machine"
+
 // WhyStep is one place that was looked at, and what it said. What was not asked is said to be so, with the reason.
 type WhyStep struct {
 	Asked  string `json:"asked"`
@@ -79,9 +82,9 @@ func (y Why) PrintText(w io.Writer, now time.Time) {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, s := range y.Steps {
 		fmt.Fprintf(t, "  %s\t%s\n", s.Asked, s.Answer)
-	}
-	if y.Nix != nil {
-		fmt.Fprintf(t, "  Nix\t%s\n", y.Nix.words(now))
+		if s.Asked == ThisMachine && y.Nix != nil {
+			fmt.Fprintf(t, "  Nix\t%s\n", y.Nix.words(now))
+		}
 	}
 	if p := y.Published; p != nil {
 		fmt.Fprintf(t, "  to fetch\t%s of %s\n", size(p.ToFetch), size(p.NarSize))
@@ -122,7 +125,7 @@ func (y Why) headline(now time.Time) string {
 func (n WhyNix) words(now time.Time) string {
 	said := fmt.Sprintf("asked at %s and was told %q in %s", clock(n.Asked, now), n.Answer, millis(n.Took))
 	if n.RememberedUntil != nil {
-		said += "; it remembers that until " + clock(*n.RememberedUntil, now)
+		said += "; it may remember that until " + clock(*n.RememberedUntil, now)
 	}
 	return said
 }

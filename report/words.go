@@ -128,3 +128,6 @@ func orDash(s string) string {
 	}
 	return s
 }
+
+// Size is a number of bytes for people: "64.3 MB".
+func Size(n int64) string { return size(n) }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/flurry-nix/flurry/control"
@@ -10,12 +11,17 @@ import (
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/report"
+	"github.com/flurry-nix/flurry/store"
+	storedisk "github.com/flurry-nix/flurry/store/disk"
 )
 
 // Status is the node's, with what the gateway and the store say of themselves.
 func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Status, error) {
 	s := v.node.Status(r.Peers)
 	s.Version = version
+	if s.Namespaces == nil {
+		s.Namespaces = []report.Namespace{}
+	}
 	if len(v.gatewayAt) > 0 {
 		s.Gateway.URL = "http://" + v.gatewayAt[0].Addr().String()
 	}
@@ -28,16 +34,33 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 		return s, err
 	}
 	s.Store = report.Store{Bytes: p.Bytes, Quota: p.Quota, Chunks: p.Chunks, Packs: p.Packs, DiskFree: p.DiskFree, Reserve: p.Reserve}
-	if p.DiskFree < p.Reserve {
-		s.Problems = append(s.Problems, report.Problem{ID: "disk-full", Message: v.cfg.State + ": the disk is below the reserve: nothing new is stored",
-			Found: []string{"what is here is served; Nix's downloads pass through without being kept"}, Try: []string{"free room on the disk"}})
+	if full := fullness(v.cfg.State, p); full != nil {
+		s.Problems = append(s.Problems, *full)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	s.Problems = append(s.Problems, v.warnings...)
 	if v.wire != nil && v.wire.router != nil {
 		s.Network.DHT, s.Network.Announced = "on", v.wire.router.Stats().Provided
 	}
 	return s, nil
+}
+
+// fullness says that nothing new is stored, and why; nil if there is room.
+func fullness(state string, p storedisk.Stats) *report.Problem {
+	var full *store.FullError
+	switch {
+	case p.DiskFree < p.Reserve:
+		full = &store.FullError{Free: p.DiskFree, Reserve: p.Reserve}
+	case p.Quota > 0 && p.Bytes >= p.Quota:
+		full = &store.FullError{Used: p.Bytes, Quota: p.Quota}
+	default:
+		return nil
+	}
+	problem := diskFull(state, full)
+	problem.Found = []string{"what is here is served; Nix's downloads pass through without being kept"}
+	problem.Exit = report.ExitOK // it stops nobody who only looks
+	return problem
 }
 
 func (v verbs) gatewayStatus(s *report.Status) {
@@ -50,12 +73,32 @@ func (v verbs) gatewayStatus(s *report.Status) {
 	s.Gateway.Late = g.NarInfos[httpgateway.Late]
 	s.Traffic.NarBytes = g.NarBytes
 	if !g.LastAsked.IsZero() {
-		s.Gateway.Connected, s.Gateway.LastAsked = true, &g.LastAsked
+		at := g.LastAsked.UTC()
+		s.Gateway.Connected, s.Gateway.LastAsked = true, &at
 	}
 	s.Gateway.Median, s.Gateway.Max = v.gateway.Memory().Durations()
 	if s.Gateway.Late > 0 {
-		s.Problems = append(s.Problems, report.Problem{ID: "late", Message: "some answers were cut off by the budget: Nix was told \"not here\"", Try: []string{"flurry status --peers"}})
+		s.Problems = append(s.Problems, report.Problem{ID: "late", Message: fmt.Sprintf("%d answers took longer than %s and were cut off: Nix was told \"not here\"", s.Gateway.Late, v.cfg.Budget),
+			Try: []string{"flurry status --peers"}})
 	}
+}
+
+// Check reads the whole store.
+func (v verbs) Check(ctx context.Context, _ control.CheckRequest, progress func(report.CheckProgress)) (report.Check, error) {
+	return checkStore(ctx, v.packs, progress)
+}
+
+// Health says whether everything is as it should be.
+func (v verbs) Health(ctx context.Context) (report.Health, error) {
+	h := report.Health{Status: "ok", Reasons: []string{}}
+	s, err := v.packs.Stats(ctx)
+	if err != nil {
+		return h, err
+	}
+	if full := fullness(v.cfg.State, s); full != nil {
+		h.Status, h.Reasons = "degraded", append(h.Reasons, full.Message)
+	}
+	return h, nil
 }
 
 // Why is the node's verdict, with what this machine's Nix and the gateway's memory say.
@@ -72,23 +115,31 @@ func (v verbs) Why(ctx context.Context, r control.WhyRequest) (report.Why, error
 	if err != nil {
 		return w, err
 	}
-	if w.Path == h.String() && r.Path != w.Path {
+	if w.Path == h.String() {
 		w.Path = r.Path
 	}
+	if w.Verdict == report.Unknown {
+		w.Steps = append(w.Steps, report.WhyStep{Asked: "peers", Answer: "not asked: what no catalog lists is told to nobody"})
+	}
 	v.whyGateway(h, &w)
-	return w, v.whyNix(ctx, h, &w)
+	v.whyNix(ctx, h, &w)
+	if r.Closure {
+		w.Missing, err = v.missing(ctx, h)
+	}
+	return w, err
 }
 
 // negativeTTL is how long Nix remembers "not here" unless it is told otherwise (narinfo-cache-negative-ttl).
 const negativeTTL = time.Hour
 
+// whyGateway adds what this gateway told Nix.
 func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	answers := v.gateway.Memory().Lookup(h)
 	if len(answers) == 0 {
 		if w.Verdict == report.Available {
-			w.Verdict, w.Try = report.NotAsked, append(w.Try, "is this gateway among the substituters? nix show-config | grep substituters")
+			w.Verdict, w.Try = report.NotAsked, append(w.Try, "is this gateway among its substituters? flurry status says how, nix show-config says which")
 		}
-		w.Steps = append(w.Steps, report.WhyStep{Asked: "Nix", Answer: "has not asked this gateway for it"})
+		w.Steps = append([]report.WhyStep{{Asked: "Nix", Answer: "has not asked this gateway for it"}}, w.Steps...)
 		return
 	}
 	last := answers[0] // the newest
@@ -99,31 +150,70 @@ func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	until := last.At.Add(negativeTTL).UTC()
 	w.Nix.RememberedUntil = &until
 	if w.Verdict == report.Available && time.Now().Before(until) {
-		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", "narinfo-cache-negative-ttl = 60 in nix.conf, for good")
+		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", "or, for good, in nix.conf: narinfo-cache-negative-ttl = 60")
 	}
 }
 
-// whyNix looks whether the path is valid in this machine's own store already.
-func (v verbs) whyNix(ctx context.Context, h nix.PathHash, w *report.Why) error {
+// whyNix adds whether the path is valid in this machine's own store already: then nothing else matters.
+func (v verbs) whyNix(ctx context.Context, h nix.PathHash, w *report.Why) {
+	said := "valid in " + nix.StoreDir
+	p, err := v.inNixStore(ctx, h)
+	switch {
+	case err == nil:
+		w.Path, w.Verdict, w.Exit, w.Reason, w.Try = p.String(), report.Here, report.ExitOK, said, nil
+	case errors.Is(err, daemon.ErrNotValid):
+		said = "not " + said
+	case errors.Is(err, daemon.ErrNoNix):
+		said = "there is no Nix here"
+	default:
+		said = "its Nix does not answer: " + err.Error()
+	}
+	w.Steps = append([]report.WhyStep{{Asked: report.ThisMachine, Answer: said}}, w.Steps...)
+}
+
+// inNixStore is the valid path of that hash in this machine's own store.
+func (v verbs) inNixStore(ctx context.Context, h nix.PathHash) (nix.StorePath, error) {
 	source, err := v.nixStore(ctx)
-	if errors.Is(err, daemon.ErrNoNix) {
-		return nil
+	if err != nil {
+		return nix.StorePath{}, err
 	}
 	local, ok := source.(*daemon.Store)
-	if err != nil || !ok {
-		w.Steps = append(w.Steps, report.WhyStep{Asked: "this machine", Answer: "its Nix does not answer"})
-		return nil
+	if !ok {
+		return nix.StorePath{}, daemon.ErrNoNix
 	}
-	p, err := local.PathFromHash(ctx, h)
-	if err != nil {
-		w.Steps = append(w.Steps, report.WhyStep{Asked: "this machine", Answer: "not valid in " + nix.StoreDir})
-		return nil
-	}
-	w.Path, w.Verdict, w.Exit, w.Reason, w.Try = p.String(), report.Here, report.ExitOK, "valid in "+nix.StoreDir, nil
-	return nil
+	return local.PathFromHash(ctx, h)
 }
 
-// Check reads the whole store.
-func (v verbs) Check(ctx context.Context, _ control.CheckRequest, progress func(report.CheckProgress)) (report.Check, error) {
-	return checkStore(ctx, v.packs, progress)
+// missing lists what h and all it needs lacks: what is not in this machine's store and cannot be had, deepest first.
+func (v verbs) missing(ctx context.Context, h nix.PathHash) ([]string, error) {
+	out := []string{}
+	seen := make(map[nix.PathHash]bool)
+	var visit func(nix.PathHash, string) error
+	visit = func(h nix.PathHash, name string) error {
+		if seen[h] {
+			return nil
+		}
+		seen[h] = true
+		if _, err := v.inNixStore(ctx, h); err == nil {
+			return nil
+		}
+		for _, sp := range v.node.Spaces() {
+			entries, err := v.catalog.Lookup(ctx, sp.Address, h)
+			if err != nil || !sp.Use {
+				continue
+			}
+			for _, r := range entries[0].Entry().References {
+				if err := visit(r.Hash(), r.String()); err != nil {
+					return err
+				}
+			}
+			break
+		}
+		w, err := v.node.Why(ctx, h)
+		if err == nil && w.Verdict.Exit() != report.ExitOK {
+			out = append(out, fmt.Sprintf("%s: %s", name, w.Reason))
+		}
+		return err
+	}
+	return out, visit(h, h.String())
 }

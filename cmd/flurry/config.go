@@ -1,88 +1,30 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
+	"net"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
 
 	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/peer"
-	"github.com/flurry-nix/flurry/report"
 )
-
-// fileConfig is flurry.toml: every table and key that may stand in it. Whatever else stands there is an error with its
-// line; an empty file is a good file.
-type fileConfig struct {
-	State     string                   `toml:"state"`
-	Gateway   fileGateway              `toml:"gateway"`
-	Share     fileShare                `toml:"share"`
-	Network   fileNetwork              `toml:"network"`
-	Store     fileStore                `toml:"store"`
-	Publish   filePublish              `toml:"publish"`
-	Control   fileControl              `toml:"control"`
-	Namespace map[string]fileNamespace `toml:"namespace"`
-}
-
-type fileGateway struct {
-	Listen    []string `toml:"listen"`
-	Sign      bool     `toml:"sign"`
-	BudgetLAN string   `toml:"budget_lan"`
-	BudgetWAN string   `toml:"budget_wan"`
-}
-
-type fileShare struct {
-	Mode   string `toml:"mode"`
-	Upload string `toml:"upload"`
-}
-
-type fileNetwork struct {
-	Port      int      `toml:"port"`
-	Peers     []string `toml:"peers"`
-	Bootstrap []string `toml:"bootstrap"`
-	LAN       bool     `toml:"lan"`
-	WAN       bool     `toml:"wan"`
-}
-
-type fileStore struct {
-	Quota   string `toml:"quota"`
-	Reserve string `toml:"reserve"`
-}
-
-type filePublish struct {
-	Upstream []string `toml:"upstream"`
-	Exclude  []string `toml:"exclude"`
-	MaxSize  string   `toml:"max_size"`
-}
-
-type fileControl struct {
-	Socket     string   `toml:"socket"`
-	Admins     []string `toml:"admins"`
-	Publishers []string `toml:"publishers"`
-}
-
-// fileNamespace is one [namespace.ALIAS] table, in flurry.toml and in the state directory's namespaces.toml.
-type fileNamespace struct {
-	Key   string   `toml:"key"`
-	Use   bool     `toml:"use,omitempty"`
-	Share string   `toml:"share,omitempty"`
-	Peers []string `toml:"peers,omitempty"`
-}
 
 // config is what a daemon runs with: defaults, then the file, then flags.
 type config struct {
 	State  string
 	Socket string
+	// Private: the socket is for the user who runs the daemon alone.
+	Private bool
 
 	Gateway []string // host:port
 	Sign    bool
@@ -99,137 +41,141 @@ type config struct {
 
 	Quota, Reserve int64 // bytes; 0: no quota, and the reserve that fits the disk
 
-	Upstream []string // aliases or keys whose signatures leave a path out
+	Upstream []nix.PublicKey // whose signatures leave a path out
 	Exclude  []string
 	MaxSize  uint64
 
 	Admins, Publishers []string
 
-	Spaces []node.Space // declared in the file, in its order
+	Spaces   []node.Space                 // declared in the file, in its order
+	KeyFiles map[namespace.Address]string // where the keys of declared namespaces are, if not in the state directory
 
 	Nix daemon.Options // where this machine's Nix is
 }
 
-func defaultFile() fileConfig {
-	return fileConfig{
-		State:   "/var/lib/flurry",
-		Gateway: fileGateway{Listen: []string{"127.0.0.1:7669", "[::1]:7669"}, Sign: true, BudgetLAN: "50ms", BudgetWAN: "300ms"},
-		Share:   fileShare{Mode: "lan", Upload: "10Mbit"},
-		Network: fileNetwork{Port: 7670, LAN: true, WAN: true},
-		Store:   fileStore{Quota: "20GiB", Reserve: "auto"},
-		Publish: filePublish{Upstream: []string{"cache.nixos.org"}, MaxSize: "0"},
-		Control: fileControl{Admins: []string{"root"}, Publishers: []string{"root", "@flurry"}},
-	}
+// parsed is a configuration file whose values are understood, but for what depends on the disk it is for.
+type parsed struct {
+	file           fileConfig
+	config         config
+	quota, reserve amount
 }
 
-// loadConfig reads the file called name. A file that is not there is an empty one if missingOK.
-func loadConfig(name string, missingOK bool) (config, error) {
-	raw, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) && missingOK {
-		raw, err = nil, nil
-	}
+// loadConfig reads the file called name. One that is not there is an empty one if missingOK.
+func loadConfig(name string, missingOK bool) (parsed, error) {
+	raw, err := readConfig(name, missingOK)
 	if err != nil {
-		return config{}, badConfig(name, 0, err.Error())
+		return parsed{}, err
 	}
 	return parseConfig(name, raw)
 }
 
-func parseConfig(name string, raw []byte) (config, error) {
-	file := defaultFile()
-	meta, err := toml.NewDecoder(bytes.NewReader(raw)).Decode(&file)
+func parseConfig(name string, raw []byte) (parsed, error) {
+	p := parsed{file: defaultFile()}
+	meta, err := decodeConfig(name, raw, &p.file)
 	if err != nil {
-		return config{}, tomlProblem(name, err)
+		return p, err
 	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return config{}, unknownKey(name, raw, unknown[0], meta)
-	}
-	c, err := file.check(name)
-	if err != nil {
+	if err := p.check(); err != nil {
 		var at *keyError
 		if errors.As(err, &at) {
-			return config{}, badConfig(name, lineOf(raw, at.key), at.Error())
+			return p, badConfig(name, lineOf(raw, at.key...), at.Error())
 		}
-		return config{}, err
+		return p, badConfig(name, 0, err.Error())
 	}
-	aliases := make([]string, 0, len(file.Namespace))
-	for _, k := range meta.Keys() {
-		if len(k) == 2 && k[0] == "namespace" && !slices.Contains(aliases, k[1]) {
-			aliases = append(aliases, k[1])
-		}
-	}
-	for _, alias := range aliases {
-		line := lineOf(raw, "namespace."+alias)
-		sp, err := file.Namespace[alias].space(alias)
-		if err != nil {
-			return config{}, badConfig(name, line, err.Error())
-		}
-		sp.Declared = fmt.Sprintf("%s:%d", name, line)
-		c.Spaces = append(c.Spaces, sp)
-	}
-	return c, nil
+	p.config.Spaces, p.config.KeyFiles, err = declared(name, raw, meta, p.file.Namespace)
+	return p, err
 }
 
 // keyError is a value of one key that does not do.
 type keyError struct {
-	key string
+	key []string
 	err error
 }
 
-func (e *keyError) Error() string { return e.key + ": " + e.err.Error() }
+func (e *keyError) Error() string { return quotedKey(e.key) + ": " + e.err.Error() }
 
-// check turns the words of the file into values.
-func (f fileConfig) check(name string) (config, error) {
-	c := config{State: f.State, Socket: f.Control.Socket, Gateway: f.Gateway.Listen, Sign: f.Gateway.Sign, Port: f.Network.Port, LAN: f.Network.LAN,
-		WAN: f.Network.WAN, Upstream: f.Publish.Upstream, Exclude: f.Publish.Exclude, Admins: f.Control.Admins, Publishers: f.Control.Publishers}
+// check turns the words of the file into values. The error is the first wrong one's.
+func (p *parsed) check() error {
+	f, c := p.file, &p.config
+	*c = config{Gateway: f.Gateway.Listen, Sign: f.Gateway.Sign, Port: f.Network.Port, LAN: f.Network.LAN, WAN: f.Network.WAN,
+		Exclude: f.Publish.Exclude, Admins: f.Control.Admins, Publishers: f.Control.Publishers}
 	var err error
-	set := func(key string, e error) {
+	wrong := func(table, key string, e error) {
 		if e != nil && err == nil {
-			err = &keyError{key, e}
+			err = &keyError{[]string{table, key}, e}
 		}
 	}
 	var e error
-	c.Budget, e = parseDuration(f.Gateway.BudgetWAN)
-	set("budget_wan", e)
-	_, e = parseDuration(f.Gateway.BudgetLAN)
-	set("budget_lan", e)
-	c.Share, e = node.ParseShare(f.Share.Mode)
-	set("mode", e)
+	wrong("gateway", "listen", loopbackOnly(c.Gateway))
+	c.Budget, e = parseBudget(f.Gateway.BudgetWAN)
+	wrong("gateway", "budget_wan", e)
+	c.Share, e = parseMode(f.Share.Mode)
+	wrong("share", "mode", e)
 	c.Upload, e = parseRate(f.Share.Upload)
-	set("upload", e)
-	c.Quota, e = parseSize(f.Store.Quota)
-	set("quota", e)
-	if f.Store.Reserve != "auto" {
-		c.Reserve, e = parseSize(f.Store.Reserve)
-		set("reserve", e)
-	}
-	size, e := parseSize(f.Publish.MaxSize)
-	set("max_size", e)
-	c.MaxSize = uint64(size)
+	wrong("share", "upload", e)
+	wrong("network", "port", checkPort(c.Port))
 	c.Peers, e = parsePeers(f.Network.Peers)
-	set("peers", e)
+	wrong("network", "peers", e)
 	c.Bootstrap, e = parsePeers(f.Network.Bootstrap)
-	set("bootstrap", e)
-	if c.Port < 0 || c.Port > 65535 {
-		set("port", fmt.Errorf("%d is not a port", c.Port))
+	wrong("network", "bootstrap", e)
+	p.quota, e = parseAmount(f.Store.Quota)
+	wrong("store", "quota", e)
+	if f.Store.Reserve != "auto" {
+		p.reserve, e = parseAmount(f.Store.Reserve)
+		wrong("store", "reserve", e)
 	}
-	return c, err
+	c.Upstream, e = parseUpstream(f.Publish.Upstream)
+	wrong("publish", "upstream", e)
+	wrong("publish", "exclude", checkGlobs(c.Exclude))
+	size, e := parseSize(f.Publish.MaxSize)
+	wrong("publish", "max_size", e)
+	c.MaxSize = uint64(size)
+	wrong("control", "admins", checkNames(c.Admins))
+	wrong("control", "publishers", checkNames(c.Publishers))
+	return err
 }
 
-// space reads one namespace table.
-func (f fileNamespace) space(alias string) (node.Space, error) {
-	a, hints, err := namespace.ParseHinted(f.Key)
-	if err != nil {
-		return node.Space{}, fmt.Errorf("key: %w", err)
+// maxBudget bounds how long a narinfo may wait: Nix asks one path after the other.
+const maxBudget = 10 * time.Second
+
+func parseBudget(s string) (time.Duration, error) {
+	d, err := parseDuration(s)
+	if err == nil && (d < time.Millisecond || d > maxBudget) {
+		err = fmt.Errorf("%s is not between 1ms and %s", s, maxBudget)
 	}
-	share, err := node.ParseShare(f.Share)
-	if err != nil {
-		return node.Space{}, fmt.Errorf("share: %w", err)
+	return d, err
+}
+
+// parseMode reads [share] mode, which has to say something.
+func parseMode(s string) (node.Share, error) {
+	if s == "" {
+		return node.ShareDefault, errors.New(`"" is not a way to share: none, lan or all`)
 	}
-	peers, err := parsePeers(append(slices.Clone(f.Peers), hints.Seeds...))
-	if err != nil {
-		return node.Space{}, fmt.Errorf("peers: %w", err)
+	return node.ParseShare(s)
+}
+
+func checkPort(n int) error {
+	if n < 0 || n > 65535 {
+		return fmt.Errorf("%d is not a port: 1 to 65535, or 0 for any", n)
 	}
-	return node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers}, nil
+	return nil
+}
+
+// loopbackOnly refuses to put the gateway where strangers could ask what this machine builds.
+func loopbackOnly(at []string) error {
+	for _, a := range at {
+		host, port, err := net.SplitHostPort(a)
+		if err != nil {
+			return fmt.Errorf("%.60q is not HOST:PORT", a)
+		}
+		if n, err := strconv.Atoi(port); err != nil || checkPort(n) != nil {
+			return fmt.Errorf("%.60q: %q is not a port", a, port)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("%s is not on loopback; the gateway is for this machine's Nix alone", a)
+		}
+	}
+	return nil
 }
 
 func parsePeers(words []string) ([]peer.Hint, error) {
@@ -244,83 +190,107 @@ func parsePeers(words []string) ([]peer.Hint, error) {
 	return out, nil
 }
 
-func badConfig(name string, line int, what string) error {
-	at := name
-	if line > 0 {
-		at = fmt.Sprintf("%s:%d", name, line)
+func parseUpstream(words []string) ([]nix.PublicKey, error) {
+	var out []nix.PublicKey
+	for _, w := range words {
+		key, err := upstreamKey(w)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, key)
 	}
-	return &report.Problem{ID: "bad-config", Exit: report.ExitUsage, Message: at + ": " + what}
+	return out, nil
 }
 
-// tomlProblem tells what the TOML reader found, with its line.
-func tomlProblem(name string, err error) error {
-	var parse toml.ParseError
-	if errors.As(err, &parse) {
-		return badConfig(name, parse.Position.Line, strings.TrimPrefix(parse.Message, "toml: "))
-	}
-	return badConfig(name, 0, strings.TrimPrefix(err.Error(), "toml: "))
-}
-
-// unknownKey says where an unknown key stands, and which known one was perhaps meant.
-func unknownKey(name string, raw []byte, key toml.Key, _ toml.MetaData) error {
-	last := key[len(key)-1]
-	what := fmt.Sprintf("unknown key %q", last)
-	if len(key) > 1 {
-		what += " in [" + strings.Join(key[:len(key)-1], ".") + "]"
-	}
-	if near := nearest(last, knownKeys()); near != "" {
-		what += fmt.Sprintf("; did you mean %q?", near)
-	}
-	return badConfig(name, lineOf(raw, last), what)
-}
-
-// knownKeys are all the words that may stand left of "=" or in a table's name.
-func knownKeys() []string {
-	return []string{"state", "gateway", "share", "network", "store", "publish", "control", "namespace", "listen", "sign", "budget_lan", "budget_wan",
-		"mode", "upload", "port", "peers", "bootstrap", "lan", "wan", "quota", "reserve", "upstream", "exclude", "max_size", "socket", "admins", "publishers", "key", "use"}
-}
-
-// lineOf is the line on which key (or the table of that name) stands, 0 if it cannot be found.
-func lineOf(raw []byte, key string) int {
-	pattern := regexp.MustCompile(`^\s*(\[\s*` + regexp.QuoteMeta(key) + `\s*\]|"?` + regexp.QuoteMeta(key) + `"?\s*=)`)
-	for i, line := range strings.Split(string(raw), "\n") {
-		if pattern.MatchString(line) {
-			return i + 1
+func checkGlobs(globs []string) error {
+	for _, g := range globs {
+		if _, err := path.Match(g, ""); err != nil {
+			return fmt.Errorf("%.60q is not a glob", g)
 		}
 	}
-	return 0
+	return nil
 }
 
-// nearest is the known word at most two edits away from word, "" if none is.
-func nearest(word string, known []string) string {
-	best, at := "", 3
-	for _, k := range known {
-		if d := edits(word, k); d < at {
-			best, at = k, d
+// checkNames refuses what can be no user or @group: such a line gives nobody a right, and was meant to.
+func checkNames(names []string) error {
+	for _, n := range names {
+		if n == "" || n == "@" || strings.ContainsAny(n, " \t:,/") {
+			return fmt.Errorf("%.60q is not a user or @group", n)
 		}
 	}
-	return best
+	return nil
 }
 
-// edits is the Levenshtein distance of a and b.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
+// declared reads the namespace tables in the order in which they stand.
+func declared(name string, raw []byte, meta toml.MetaData, tables map[string]fileNamespace) ([]node.Space, map[namespace.Address]string, error) {
+	var spaces []node.Space
+	files := make(map[namespace.Address]string)
+	for _, alias := range aliases(meta) {
+		table, line := tables[alias], lineOf(raw, "namespace", alias)
+		sp, err := table.space(alias)
+		if err != nil {
+			var at *keyError
+			if errors.As(err, &at) {
+				line = lineOf(raw, append([]string{"namespace", alias}, at.key...)...)
+				err = &keyError{append([]string{"namespace", alias}, at.key...), at.err}
 			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+			return nil, nil, badConfig(name, line, err.Error())
+		}
+		sp.Declared = fmt.Sprintf("%s:%d", name, line)
+		for _, other := range spaces {
+			if other.Address == sp.Address {
+				return nil, nil, badConfig(name, line, fmt.Sprintf("[namespace.%s] has the key of [namespace.%s] (%s)", alias, other.Alias, other.Declared))
+			}
+		}
+		spaces = append(spaces, sp)
+		if table.KeyFile != "" {
+			files[sp.Address] = table.KeyFile
 		}
 	}
-	return row[len(b)]
+	return spaces, files, nil
 }
 
-// stateSocket is the control socket that belongs to a state directory.
-func stateSocket(state string) string { return filepath.Join(state, "control.sock") }
+// aliases are the names of the namespace tables, in the order of the file.
+func aliases(meta toml.MetaData) []string {
+	var out []string
+	for _, k := range meta.Keys() {
+		if len(k) > 1 && k[0] == "namespace" && !slices.Contains(out, k[1]) {
+			out = append(out, k[1])
+		}
+	}
+	return out
+}
+
+// space reads one namespace table.
+func (f fileNamespace) space(alias string) (node.Space, error) {
+	if !namespace.ValidName(alias) {
+		return node.Space{}, badAlias(alias)
+	}
+	wrong := func(key string, err error) (node.Space, error) { return node.Space{}, &keyError{[]string{key}, err} }
+	if f.Key == "" {
+		return wrong("key", errors.New("it is missing; it is what stands in trusted-public-keys, name:base64"))
+	}
+	a, hints, err := namespace.ParseHinted(f.Key)
+	if err != nil {
+		return wrong("key", err)
+	}
+	if alias == a.Name() {
+		if err := impostor(a); err != nil {
+			return wrong("key", err)
+		}
+	}
+	share, err := node.ParseShare(f.Share)
+	if err != nil {
+		return wrong("share", err)
+	}
+	peers, err := parsePeers(append(slices.Clone(f.Peers), hints.Seeds...))
+	if err != nil {
+		return wrong("peers", err)
+	}
+	if f.KeyFile != "" {
+		if err := outsideStore(f.KeyFile); err != nil {
+			return wrong("key_file", err)
+		}
+	}
+	return node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers}, nil
+}

@@ -4,97 +4,124 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/flurry-nix/flurry/internal/durable"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/report"
 )
 
-// systemConfig is the configuration file unless --config or FLURRY_CONFIG names another; it need not be there.
-const systemConfig = "/etc/flurry/flurry.toml"
-
 // daemonFlags are the flags of `flurry daemon`; what is given overrides the configuration file.
 type daemonFlags struct {
-	state, share, quota string
-	gateway, peers      []string
-	port                int
-	check, loopback     bool
-	lan, wan, sign      bool
+	share, quota    string
+	gateway         []string
+	peers, boot     []string
+	port            int
+	check, loopback bool
+	lan, wan, sign  bool
 }
 
 func (sh *shell) daemonCommand() *cobra.Command {
 	var f daemonFlags
 	cmd := &cobra.Command{
-		Use:     "daemon",
-		Short:   "run the node: the gateway for Nix, and the side that peers see",
-		Args:    cobra.NoArgs,
-		Example: "  flurry daemon --state ~/.flurry --gateway 127.0.0.1:7669\n  flurry daemon --config /etc/flurry/flurry.toml --check",
+		Use:               "daemon",
+		Short:             "run the node: the gateway for Nix, and the side that peers see",
+		Long:              "Its files are in --state DIR. Flags override the configuration file (--config FILE), which need not be there.",
+		Args:              sh.args(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		SuggestFor:        []string{"serve", "start", "run"},
+		Example:           "  flurry daemon --state ~/.local/state/flurry\n  flurry daemon --config /etc/flurry/flurry.toml --check",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := sh.daemonConfig(cmd, f)
-			if err != nil || f.check {
+			if err != nil {
 				return err
+			}
+			if f.check {
+				name, _ := sh.configFile()
+				return sh.answer(map[string]any{"schema": "flurry/config/1", "file": name, "ok": true}, func(w io.Writer) { fmt.Fprintf(w, "%s is good\n", name) })
 			}
 			return sh.runDaemon(cmd.Context(), cfg)
 		},
 	}
 	g := cmd.Flags()
-	g.StringVar(&f.state, "state", "", "the state directory; its control.sock is the socket, unless --socket")
-	g.StringArrayVar(&f.gateway, "gateway", nil, "where Nix asks: HOST:PORT on loopback; again for more")
-	g.IntVar(&f.port, "port", 0, "the port for peers, TCP and UDP; 0: any")
-	g.StringArrayVar(&f.peers, "peer", nil, "a peer to reach: HOST, HOST:PORT or a multiaddr; again for more")
-	g.StringVar(&f.share, "share", "", "who gets what is used here: none, lan, all")
-	g.StringVar(&f.quota, "quota", "", "the most that the store may hold")
+	g.StringArrayVar(&f.gateway, "gateway", nil, "answer Nix at `HOST:PORT`, on loopback; again for more")
+	g.IntVar(&f.port, "port", 0, "answer peers at port `N`, TCP and UDP; 0: any")
+	g.StringArrayVar(&f.peers, "peer", nil, "reach `PEER`: HOST, HOST:PORT or a multiaddr; again for more")
+	g.StringArrayVar(&f.boot, "bootstrap", nil, "join the DHT through `PEER`; again for more")
+	g.Var(wordFlag{&f.share, []string{"none", "lan", "all"}}, "share", "who is given what is used here: `WHOM` is none, lan or all")
+	g.StringVar(&f.quota, "quota", "", "store at most `SIZE`, or a part of the disk such as 5%")
 	g.BoolVar(&f.loopback, "loopback", false, "listen to peers on loopback alone, for trying out")
 	g.BoolVar(&f.lan, "lan", true, "find peers on the LAN by mDNS")
 	g.BoolVar(&f.wan, "wan", true, "take part in the DHT")
 	g.BoolVar(&f.sign, "sign", true, "add this machine's signature to narinfos")
-	g.BoolVar(&f.check, "check", false, "read the configuration and exit")
+	g.BoolVar(&f.check, "check", false, "read the configuration, say whether it is good, and exit")
+	g.Lookup("port").DefValue = ""
 	return cmd
 }
 
 // daemonConfig is the file with the flags on top.
 func (sh *shell) daemonConfig(cmd *cobra.Command, f daemonFlags) (config, error) {
-	name, missingOK := sh.config, false
-	if name == "" {
-		name = sh.getenv("FLURRY_CONFIG")
-	}
-	if name == "" {
-		name, missingOK = systemConfig, true
-	}
-	cfg, err := loadConfig(name, missingOK)
+	name, named := sh.configFile()
+	p, err := loadConfig(name, !named)
 	if err != nil {
-		return cfg, err
+		return config{}, err
 	}
-	given := cmd.Flags().Changed
-	switch {
-	case given("state"):
-		cfg.State, cfg.Socket = f.state, ""
-	case sh.getenv("FLURRY_STATE") != "":
-		cfg.State, cfg.Socket = sh.getenv("FLURRY_STATE"), ""
-	case cfg.Socket == "" && cfg.State == defaultFile().State:
-		cfg.Socket = systemSocket
-	}
+	cfg, home := p.config, sh.home()
+	cfg.State, cfg.Socket = sh.locate(p.file, home)
+	cfg.Private = home.private && cfg.Socket == home.socket
 	if cfg.State, err = filepath.Abs(cfg.State); err != nil {
 		return cfg, err
 	}
-	if sh.socket != "" {
-		cfg.Socket = sh.socket
+	if cfg.Socket, err = filepath.Abs(cfg.Socket); err != nil {
+		return cfg, err
 	}
-	if cfg.Socket == "" {
-		cfg.Socket = stateSocket(cfg.State)
+	if err := f.apply(cmd, &cfg, &p); err != nil {
+		return cfg, err
 	}
+	if p.quota.percent > 0 || p.reserve.percent > 0 {
+		space, err := spaceFor(cfg.State)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Quota, cfg.Reserve = p.quota.of(space.Total), p.reserve.of(space.Total)
+	} else {
+		cfg.Quota, cfg.Reserve = p.quota.bytes, p.reserve.bytes
+	}
+	cfg.Nix = daemon.Options{Socket: sh.getenv("NIX_DAEMON_SOCKET_PATH"), StateDir: sh.getenv("NIX_STATE_DIR"), Remote: sh.getenv("NIX_REMOTE")}
+	return cfg, nil
+}
+
+// apply puts the flags that were given over what the file says.
+func (f daemonFlags) apply(cmd *cobra.Command, cfg *config, p *parsed) (err error) {
+	given := cmd.Flags().Changed
+	wrong := func(flag string, e error) {
+		if e != nil && err == nil {
+			err = usage("flurry daemon --help", "--%s: %v", flag, e)
+		}
+	}
+	var e error
 	if given("gateway") {
 		cfg.Gateway = f.gateway
+		wrong("gateway", loopbackOnly(cfg.Gateway))
 	}
 	if given("port") {
 		cfg.Port = f.port
+		wrong("port", checkPort(cfg.Port))
+	}
+	if given("share") {
+		cfg.Share, e = node.ParseShare(f.share)
+		wrong("share", e)
+	}
+	if given("quota") {
+		p.quota, e = parseAmount(f.quota)
+		wrong("quota", e)
 	}
 	if given("lan") {
 		cfg.LAN = f.lan
@@ -106,120 +133,100 @@ func (sh *shell) daemonConfig(cmd *cobra.Command, f daemonFlags) (config, error)
 		cfg.Sign = f.sign
 	}
 	cfg.Loopback = f.loopback
-	if given("share") {
-		if cfg.Share, err = node.ParseShare(f.share); err != nil {
-			return cfg, usage("--share: %v", err)
-		}
-	}
-	if given("quota") {
-		if cfg.Quota, err = parseSize(f.quota); err != nil {
-			return cfg, usage("--quota: %v", err)
-		}
-	}
-	peers, err := parsePeers(f.peers)
-	if err != nil {
-		return cfg, usage("--peer: %v", err)
-	}
+	peers, e := parsePeers(f.peers)
+	wrong("peer", e)
 	cfg.Peers = append(peers, cfg.Peers...)
-	cfg.Nix = daemon.Options{Socket: sh.getenv("NIX_DAEMON_SOCKET_PATH"), StateDir: sh.getenv("NIX_STATE_DIR"), Remote: sh.getenv("NIX_REMOTE")}
-	return cfg, loopbackOnly(cfg.Gateway)
+	boot, e := parsePeers(f.boot)
+	wrong("bootstrap", e)
+	cfg.Bootstrap = append(boot, cfg.Bootstrap...)
+	return err
 }
 
-// loopbackOnly refuses to put the gateway where strangers could ask what this machine builds.
-func loopbackOnly(at []string) error {
-	for _, a := range at {
-		host, _, err := net.SplitHostPort(a)
-		if err != nil {
-			return usage("--gateway: %q is not HOST:PORT", a)
+// spaceFor is the room on the disk that dir is on, or will be.
+func spaceFor(dir string) (durable.Space, error) {
+	for {
+		space, err := durable.SpaceAt(dir)
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return space, err
 		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return usage("--gateway: %s is not on loopback; the gateway is for this machine's Nix alone", a)
-		}
+		dir = filepath.Dir(dir)
 	}
-	return nil
 }
 
-func (sh *shell) runDaemon(ctx context.Context, cfg config) error {
+// runDaemon runs an instance until ctx ends.
+func (sh *shell) runDaemon(ctx context.Context, cfg config) (err error) {
+	if _, err := sh.logLevel(); err != nil {
+		return err
+	}
 	log := sh.logger()
 	i, err := open(ctx, cfg, log)
 	if err != nil {
-		return err
+		return stateProblem(cfg.State, err)
 	}
 	defer func() {
-		if err := i.Close(); err != nil {
-			log.Error("closing", "err", err)
+		if e := i.Close(); e != nil {
+			log.Error("closing", "err", e)
 		}
 	}()
 	if err := i.listen(ctx); err != nil {
 		return err
 	}
+	d := report.Daemon{Schema: "flurry/daemon/1", Version: version, Gateway: []string{}, Socket: cfg.Socket}
 	for _, l := range i.gatewayAt {
-		sh.say("flurry %s: gateway on http://%s, control socket %s", version, l.Addr(), cfg.Socket)
+		d.Gateway = append(d.Gateway, "http://"+l.Addr().String())
 	}
 	if cfg.Sign {
-		sh.say("this machine's key, for trusted-public-keys: %s", i.local.Public())
+		d.Signer = i.local.Public().String()
 	}
 	if err := i.start(ctx); err != nil {
 		return err
 	}
-	return i.wait(ctx)
+	switch {
+	case sh.json:
+		err = sh.answer(d, nil)
+	case !sh.quiet:
+		d.PrintText(sh.err)
+	}
+	return errors.Join(err, i.wait(ctx))
 }
 
-// logger writes to stderr what FLURRY_LOG or -v ask for.
+// logLevel is what FLURRY_LOG, -q and -v ask for.
+func (sh *shell) logLevel() (slog.Level, error) {
+	levels := map[string]slog.Level{"": slog.LevelInfo, "error": slog.LevelError, "warn": slog.LevelWarn, "info": slog.LevelInfo, "debug": slog.LevelDebug}
+	word := sh.getenv("FLURRY_LOG")
+	level, ok := levels[word]
+	switch {
+	case !ok:
+		return slog.LevelInfo, usage("FLURRY_LOG=info", "FLURRY_LOG is %.40q: error, warn, info or debug", word)
+	case sh.quiet:
+		level = slog.LevelError
+	case sh.verbose > 1:
+		level = slog.LevelDebug
+	case sh.verbose == 1:
+		level = min(level, slog.LevelInfo)
+	}
+	return level, nil
+}
+
+// logger writes to stderr: text, or JSON with --json.
 func (sh *shell) logger() *slog.Logger {
-	level := slog.LevelInfo
-	switch sh.getenv("FLURRY_LOG") {
-	case "error":
-		level = slog.LevelError
-	case "warn":
-		level = slog.LevelWarn
-	case "debug":
-		level = slog.LevelDebug
+	level, err := sh.logLevel()
+	options := &slog.HandlerOptions{Level: level}
+	log := slog.New(slog.NewTextHandler(sh.err, options))
+	if sh.json {
+		log = slog.New(slog.NewJSONHandler(sh.err, options))
 	}
-	if sh.verbose > 0 {
-		level = slog.LevelDebug
+	if err != nil {
+		log.Warn(err.Error())
 	}
-	if sh.quiet {
-		level = slog.LevelError
-	}
-	return slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: level}))
+	return log
 }
 
-// listenControl opens the control socket. A socket that nobody answers at is a dead daemon's, and replaced.
-func listenControl(ctx context.Context, name string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return nil, err
+// stateProblem says why a daemon cannot have its state directory.
+func stateProblem(state string, err error) error {
+	var p *report.Problem
+	if !errors.As(err, &p) && errors.Is(err, fs.ErrPermission) && os.Getuid() != 0 {
+		return &report.Problem{ID: "may-not", Exit: report.ExitFailed, Message: fmt.Sprintf("this user may not use %s: %v", state, reasonOf(err)), Try: []string{"flurry daemon --state DIR", "sudo flurry daemon"}}
 	}
-	var dialer net.Dialer
-	if c, err := dialer.DialContext(ctx, "unix", name); err == nil {
-		c.Close()
-		return nil, &report.Problem{ID: "port-in-use", Exit: report.ExitFailed, Message: "another flurry runs here: it answers at " + name, Try: []string{"another --state, or stop it"}}
-	} else if errors.Is(err, syscall.ECONNREFUSED) {
-		if err := os.Remove(name); err != nil {
-			return nil, err
-		}
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", name)
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := os.Chmod(name, 0o666); err != nil { // who may ask what is decided by the peer's credentials
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// ownerOf is the user who owns a directory.
-func ownerOf(dir string) (int, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return 0, err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, fmt.Errorf("%s: its owner is not known", dir)
-	}
-	return int(stat.Uid), nil
+	return err
 }

@@ -28,7 +28,7 @@ func (d *demo) prepare(ctx context.Context, path string, quick bool) error {
 	d.source, d.closure, d.roots = made, made.infos, []nix.StorePath{made.infos[len(made.infos)-1].Path}
 	local, err := daemon.Open(ctx, daemon.Options{Socket: d.getenv("NIX_DAEMON_SOCKET_PATH"), StateDir: d.getenv("NIX_STATE_DIR"), Remote: d.getenv("NIX_REMOTE")})
 	if err != nil && path != "" {
-		return publishProblem("demo", err)
+		return publishProblem("demo", d.dir, err)
 	}
 	if err != nil {
 		fmt.Fprintf(d.out, "No Nix here: made-up packages, and Nix's part is played by net/http.\n\n")
@@ -54,11 +54,11 @@ func (d *demo) choose(ctx context.Context, local *daemon.Store, path string) (bo
 	if path != "" {
 		p, err := daemon.Resolve(path)
 		if err != nil {
-			return false, pathProblem(err)
+			return false, pathProblem("demo --path", err)
 		}
 		d.roots = []nix.StorePath{p}
 		d.closure, err = local.Closure(ctx, d.roots)
-		return err == nil, publishProblem("demo", err)
+		return err == nil, publishProblem("demo", d.dir, err)
 	}
 	names, err := os.ReadDir(nix.StoreDir)
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/flurry-nix/flurry/httpgateway"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/store"
 	storedisk "github.com/flurry-nix/flurry/store/disk"
 	"github.com/flurry-nix/flurry/transfer"
@@ -52,6 +52,8 @@ type instance struct {
 	ctx    context.Context
 	group  *errgroup.Group
 	source node.Source // opened at the first publish
+	// warnings are what status complains of for as long as this process lives.
+	warnings []report.Problem
 }
 
 // open builds an instance on cfg.State. Nothing runs and nothing listens yet.
@@ -71,7 +73,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 	if i.catalog, err = i.openCatalog(ctx); err != nil {
 		return nil, err
 	}
-	if i.keys, err = openKeyring(filepath.Join(cfg.State, "keys"), i.catalog.Policy); err != nil {
+	if i.keys, err = openKeyring(filepath.Join(cfg.State, "keys"), cfg.KeyFiles, i.catalog.Policy); err != nil {
 		return nil, err
 	}
 	if i.local, err = i.keys.local(); err != nil {
@@ -119,20 +121,14 @@ func pathIsThere(p nix.StorePath) bool {
 }
 
 // listen opens the gateway's and the control sockets.
-func (i *instance) listen(ctx context.Context) error {
-	var lc net.ListenConfig
-	for _, at := range i.cfg.Gateway {
-		l, err := lc.Listen(ctx, "tcp", at)
-		if err != nil {
-			return portProblem(at, err)
-		}
-		i.gatewayAt = append(i.gatewayAt, l)
+func (i *instance) listen(ctx context.Context) (err error) {
+	if i.gatewayAt, err = i.listenGateway(ctx, i.cfg.Gateway); err != nil {
+		return err
 	}
 	if i.cfg.Socket == "" {
 		return nil
 	}
-	var err error
-	i.controlAt, err = listenControl(ctx, i.cfg.Socket)
+	i.controlAt, err = listenControl(ctx, i.cfg.Socket, i.cfg.Private)
 	return err
 }
 
@@ -224,9 +220,4 @@ func (i *instance) Close() error {
 		errs = append(errs, i.packs.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// portProblem says who holds a port that cannot be had.
-func portProblem(at string, err error) error {
-	return fmt.Errorf("listening on %s: %w", at, err)
 }

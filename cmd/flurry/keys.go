@@ -24,112 +24,110 @@ const localKeyName = "flurry-local-1"
 // keyring is the directory of secret keys, one file a key, as Nix writes them.
 type keyring struct {
 	dir string
+	// elsewhere are the keys of namespaces that the configuration has in other files.
+	elsewhere map[namespace.Address]string
 	// policy gives the document that says who the writers of a namespace are; false: none is known.
 	policy func(namespace.Address) (*trust.Policy, bool)
 }
 
-// openKeyring makes the directory if need be.
-func openKeyring(dir string, policy func(namespace.Address) (*trust.Policy, bool)) (*keyring, error) {
+// openKeyring makes the directory if need be, for its owner alone.
+func openKeyring(dir string, elsewhere map[namespace.Address]string, policy func(namespace.Address) (*trust.Policy, bool)) (*keyring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &keyring{dir: dir, policy: policy}, nil
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return &keyring{dir: dir, elsewhere: elsewhere, policy: policy}, nil
 }
 
-// Signer returns the root key of a, or the key of a writer in a's document.
+// Signer returns a key that may publish to a: the one that the configuration names, the root key, or a writer's. When
+// there is none, but a file that may hold one cannot be used, the error says why it cannot.
 func (k *keyring) Signer(a namespace.Address) (nix.SecretKey, error) {
-	if key, err := k.read(a.Name()); err == nil && key.Public() == a.Key() {
-		return key, nil
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nix.SecretKey{}, err
-	}
-	writers := k.writers(a)
-	names, err := os.ReadDir(k.dir)
-	if err != nil {
-		return nix.SecretKey{}, err
-	}
-	for _, file := range names {
-		name, isKey := strings.CutSuffix(file.Name(), ".sec")
-		if !isKey || name == localKeyName {
-			continue
-		}
-		key, err := k.read(name)
-		if err != nil {
-			return nix.SecretKey{}, err
-		}
-		if key.Public() == a.Key() || slices.Contains(writers, key.Public()) {
+	var unused error
+	for _, file := range k.candidates(a) {
+		key, err := readSecret(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && file != k.elsewhere[a]:
+		case err != nil:
+			if unused == nil {
+				unused = err
+			}
+		case k.maySign(a, key.Public()):
 			return key, nil
 		}
+	}
+	if unused != nil {
+		return nix.SecretKey{}, unused
 	}
 	return nix.SecretKey{}, notAWriter(a)
 }
 
-// writers are the keys that a's document lets publish.
-func (k *keyring) writers(a namespace.Address) []nix.PublicKey {
+// candidates are the files that may hold a key for a, the likeliest first.
+func (k *keyring) candidates(a namespace.Address) []string {
+	var files []string
+	if file, ok := k.elsewhere[a]; ok {
+		files = append(files, file)
+	}
+	files = append(files, k.file(a.Name()))
+	all, err := os.ReadDir(k.dir)
+	if err != nil {
+		return files
+	}
+	for _, e := range all {
+		file := filepath.Join(k.dir, e.Name())
+		if name, ok := strings.CutSuffix(e.Name(), ".sec"); ok && name != localKeyName && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// maySign reports whether key is the root key of a or one of its writers'.
+func (k *keyring) maySign(a namespace.Address, key nix.PublicKey) bool {
+	if key == a.Key() {
+		return true
+	}
 	policy, ok := k.policy(a)
 	if !ok {
-		return nil
+		return false
 	}
 	d, ok := policy.Document()
-	if !ok {
-		return nil
-	}
-	var keys []nix.PublicKey
-	for _, w := range d.Value().Writers {
-		keys = append(keys, w.Key)
-	}
-	return keys
+	return ok && slices.ContainsFunc(d.Value().Writers, func(w namespace.Writer) bool { return w.Key == key })
 }
 
 func notAWriter(a namespace.Address) error {
 	return &report.Problem{ID: "not-a-writer", Exit: report.ExitRefused,
 		Message: fmt.Sprintf("this machine may not publish to %s: it has no key of the root or of a writer", a.Name()),
-		Try:     []string{"where the root key is, add this machine's key as a writer", "or FLURRY_KEY=…"}}
+		Try:     []string{fmt.Sprintf("where the key is: flurry publish %s PATH", a.Name()), "or FLURRY_KEY=…, in the environment of this command"}}
 }
 
 func (k *keyring) file(name string) string { return filepath.Join(k.dir, name+".sec") }
 
-// read reads one key. A file that others may read is refused: what it holds is no secret any more.
-func (k *keyring) read(name string) (nix.SecretKey, error) {
-	info, err := os.Stat(k.file(name))
-	if err != nil {
-		return nix.SecretKey{}, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nix.SecretKey{}, &report.Problem{ID: "key-readable", Exit: report.ExitFailed,
-			Message: fmt.Sprintf("%s is readable by others (%04o); not used", k.file(name), info.Mode().Perm()),
-			Try:     []string{"chmod 600 " + k.file(name)}}
-	}
-	text, err := os.ReadFile(k.file(name))
-	if err != nil {
-		return nix.SecretKey{}, err
-	}
-	key, err := nix.ParseSecretKey(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nix.SecretKey{}, fmt.Errorf("%s: %w", k.file(name), err)
-	}
-	return key, nil
-}
-
 // add keeps key under its name. A file of that name with another key is left alone, and an error.
 func (k *keyring) add(key nix.SecretKey) error {
-	have, err := k.read(key.Name())
+	file := k.file(key.Name())
+	have, err := readSecret(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return durable.WriteFile(durable.OS{}, k.file(key.Name()), []byte(key.Text()+"\n"), 0o600)
+		return durable.WriteFile(durable.OS{}, file, []byte(key.Text()+"\n"), 0o600)
 	case err != nil:
 		return err
 	case have.Public() != key.Public():
-		return &report.Problem{ID: "alias-taken", Exit: report.ExitUsage,
-			Message: fmt.Sprintf("%q already means another key here (%s)", key.Name(), have.Public()),
-			Try:     []string{"another name, or move " + k.file(key.Name()) + " away"}}
+		return aliasTaken(key.Name(), namespace.AddressOf(have.Public()), "another name, or move "+file+" away")
 	}
 	return nil
 }
 
 // local returns the node's own key, made at the first start.
 func (k *keyring) local() (nix.SecretKey, error) {
-	key, err := k.read(localKeyName)
+	key, err := readSecret(k.file(localKeyName))
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}

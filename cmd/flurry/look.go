@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,56 +10,78 @@ import (
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/report"
 )
 
 func (sh *shell) statusCommand() *cobra.Command {
-	var peers, watch bool
+	var r control.StatusRequest
+	var watch bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "how the node is: Nix, sharing, network, store, namespaces",
-		Args:    cobra.NoArgs,
-		Example: "  flurry status\n  flurry status --peers --json",
+		Use:               "status",
+		Short:             "how the node is: Nix, sharing, network, store, namespaces",
+		Args:              sh.args(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		SuggestFor:        []string{"info", "peers", "stats"},
+		Example:           "  flurry status\n  flurry status --peers --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for {
-				s, err := sh.daemon().Status(cmd.Context(), control.StatusRequest{Peers: peers})
-				if err != nil {
-					return err
-				}
-				if watch && !sh.json {
-					io.WriteString(sh.out, "\x1b[H\x1b[2J")
-				}
-				if err := sh.answer(s, func(w io.Writer) { s.PrintText(w, time.Now()) }); err != nil || !watch {
-					return err
-				}
-				select {
-				case <-cmd.Context().Done():
-					return nil
-				case <-time.After(time.Second):
-				}
+			if watch {
+				return sh.watch(cmd, r)
 			}
+			return sh.status(cmd, r)
 		},
 	}
-	cmd.Flags().BoolVar(&peers, "peers", false, "a line for each peer")
-	cmd.Flags().BoolVar(&watch, "watch", false, "again each second")
+	cmd.Flags().BoolVar(&r.Peers, "peers", false, "a line for each peer, too")
+	cmd.Flags().BoolVar(&watch, "watch", false, "again each second, until Ctrl-C")
 	return cmd
 }
 
-func (sh *shell) whyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "why PATH",
-		Short:   "whether a path can be had, from whom, and if not, why",
-		Args:    exactly(1, "why PATH"),
-		Example: "  flurry why ./result\n  flurry why lsvsfxv3rkwdn7ipyir4mizrk7wh49wz",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path := args[0]
-			if _, err := nix.ParsePathHash(path); err != nil {
-				p, err := daemon.Resolve(path)
-				if err != nil {
-					return pathProblem(err)
-				}
-				path = p.String()
+func (sh *shell) status(cmd *cobra.Command, r control.StatusRequest) error {
+	s, err := sh.daemon().Status(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	return sh.answer(s, func(w io.Writer) { s.PrintText(w, time.Now()) })
+}
+
+// clearScreen puts a terminal's cursor at the top of an empty screen.
+const clearScreen = "\x1b[H\x1b[2J"
+
+// watch shows the status each second until somebody ends it, which is no error.
+func (sh *shell) watch(cmd *cobra.Command, r control.StatusRequest) error {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for {
+		if sh.outTerminal && !sh.json {
+			if _, err := io.WriteString(sh.out, clearScreen); err != nil {
+				return err
 			}
-			w, err := sh.daemon().Why(cmd.Context(), control.WhyRequest{Path: path})
+		}
+		if err := sh.status(cmd, r); err != nil && cmd.Context().Err() == nil {
+			return err
+		}
+		select {
+		case <-cmd.Context().Done():
+			return nil
+		case <-second.C:
+		}
+	}
+}
+
+func (sh *shell) whyCommand() *cobra.Command {
+	var r control.WhyRequest
+	cmd := &cobra.Command{
+		Use:        "why PATH",
+		Short:      "whether a path can be had, from whom, and if not, why",
+		Args:       sh.args(1, 1),
+		SuggestFor: []string{"explain", "doctor"},
+		Long:       "PATH is a store path, something below one, a link to one such as ./result, or the 32 characters of its hash.\nThe exit code is 0 if it can be had, and 5 if not.",
+		Example:    "  flurry why ./result\n  flurry why lsvsfxv3rkwdn7ipyir4mizrk7wh49wz",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if r.Path, err = pathOrHash(args[0]); err != nil {
+				return err
+			}
+			w, err := sh.daemon().Why(cmd.Context(), r)
 			if err != nil {
 				return err
 			}
@@ -69,17 +91,40 @@ func (sh *shell) whyCommand() *cobra.Command {
 			return exit(w.Exit)
 		},
 	}
+	cmd.Flags().BoolVar(&r.Closure, "closure", false, "list all that it needs and cannot be had, deepest first")
+	return cmd
+}
+
+// pathOrHash resolves what commands that only look take for a path.
+func pathOrHash(word string) (string, error) {
+	if h, err := nix.ParsePathHash(word); err == nil {
+		return h.String(), nil
+	}
+	p, err := daemon.Resolve(word)
+	var wrong *daemon.PathError
+	if errors.As(err, &wrong) && wrong.Kind == daemon.DerivationGiven {
+		return outputOf(p)
+	}
+	if err != nil {
+		return "", pathProblem("why", err)
+	}
+	return p.String(), nil
 }
 
 func (sh *shell) showCommand() *cobra.Command {
 	var r control.ShowRequest
 	var card bool
 	cmd := &cobra.Command{
-		Use:     "show NAMESPACE [GLOB]",
-		Short:   "a namespace's card; with GLOB its paths by name",
-		Args:    between(1, 2, "show NAMESPACE [GLOB]"),
-		Example: "  flurry show acme-1 --card\n  flurry show acme-1 'widget-*'",
+		Use:               "show NAMESPACE [GLOB]",
+		Short:             "what is known of a namespace; with GLOB its paths of that name",
+		Args:              sh.args(1, 2),
+		ValidArgsFunction: sh.completeNamespaces(1),
+		SuggestFor:        []string{"list", "ls", "search"},
+		Example:           "  flurry show acme-1 --card\n  flurry show acme-1 'widget-*'",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if card && r.Document {
+				return usage("flurry show --help", "--card and --document are two things; one of them")
+			}
 			r.Namespace = args[0]
 			if len(args) == 2 {
 				r.Glob = args[1]
@@ -87,6 +132,10 @@ func (sh *shell) showCommand() *cobra.Command {
 			s, err := sh.daemon().Show(cmd.Context(), r)
 			if err != nil {
 				return err
+			}
+			if r.Document && s.Document == "" {
+				return &report.Problem{ID: "no-document", Exit: report.ExitUnavailable, Message: s.Alias + " has no document here yet: nobody who holds it was found",
+					Try: []string{"flurry use " + s.Address + " --peer HOST"}}
 			}
 			return sh.answer(s, func(w io.Writer) {
 				switch {
@@ -100,22 +149,10 @@ func (sh *shell) showCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&card, "card", false, "what to paste into a README")
-	cmd.Flags().BoolVar(&r.Publications, "publications", false, "each act of publishing")
-	cmd.Flags().BoolVar(&r.Writers, "writers", false, "who may publish")
-	cmd.Flags().BoolVar(&r.Document, "document", false, "the signed document, as it is")
+	f := cmd.Flags()
+	f.BoolVar(&card, "card", false, "what to paste into a README")
+	f.BoolVar(&r.Publications, "publications", false, "each act of publishing")
+	f.BoolVar(&r.Writers, "writers", false, "who may publish")
+	f.BoolVar(&r.Document, "document", false, "the signed document, as it is")
 	return cmd
-}
-
-// exactly and between say how a command is to be asked for when the number of arguments is wrong.
-func exactly(n int, form string) cobra.PositionalArgs { return between(n, n, form) }
-
-func between(least, most int, form string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) >= least && len(args) <= most {
-			return nil
-		}
-		word, _, _ := strings.Cut(form, " ")
-		return usageTry("flurry "+word+" --help", "%d arguments; the form is: flurry %s", len(args), form)
-	}
 }

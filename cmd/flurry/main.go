@@ -14,15 +14,22 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], environment{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, interactive: isTerminal(os.Stderr)})
+	code := run(ctx, os.Args[1:], environment{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, uid: os.Getuid(),
+		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
+	})
 	stop()
 	os.Exit(code)
 }
 
 // environment is what a command has of the world it runs in.
 type environment struct {
-	in          io.Reader
-	out, err    io.Writer
-	getenv      func(string) string
-	interactive bool // stderr is a terminal: progress bars may be drawn
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	uid      int // the user's id; 0 is root
+
+	inTerminal  bool // somebody can be asked
+	outTerminal bool // the screen can be drawn anew
+	errTerminal bool // progress bars can be drawn
 }

@@ -9,36 +9,57 @@ import (
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/peer/static"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/store"
 	"github.com/flurry-nix/flurry/trust"
 )
 
-// keyProblem says what is wrong with a key, and what to do about it. It is nil when err is.
+// keyProblem says what is wrong with a public key, and what to do about it. It is nil when err is.
 func keyProblem(given string, err error) error {
-	if err == nil {
-		return nil
-	}
-	p := &report.Problem{ID: "bad-key", Exit: report.ExitUsage, Message: err.Error(), Try: []string{`copy it again whole; it ends in "="`}}
 	var key *nix.KeyError
-	if !errors.As(err, &key) {
-		return p
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &key):
+		return &report.Problem{ID: "bad-key", Exit: report.ExitUsage, Message: err.Error(), Try: []string{`copy it again whole; the key itself ends in "="`}}
+	case key.Kind == nix.SecretGiven:
+		return secretGiven(key.Public)
 	}
-	p.Message = key.Error()
-	switch key.Kind {
-	case nix.SecretGiven:
-		p.ID = "secret-key-given"
-		p.Message = "this is a SECRET key. Do not paste it anywhere; its public half is " + key.Public
-		p.Try = []string{"flurry use " + key.Public, "if this was typed into a shared terminal or a CI log, make a new key"}
-	case nix.SeveralKeys:
-		p.Found = strings.Fields(given)
-		p.Try = []string{"one key at a time"}
+	p := &report.Problem{ID: "bad-key", Exit: report.ExitUsage, Message: key.Error(), Try: []string{`copy it again whole; it ends in "="`}}
+	if key.Kind == nix.SeveralKeys {
+		p.Message = fmt.Sprintf("these are %d keys, not one", key.Have)
+		p.Found = strings.FieldsFunc(given, func(r rune) bool { return r <= ' ' || r == ',' })
+		p.Try = []string{"one argument for each key"}
 	}
 	return p
 }
 
-// pathProblem says what is wrong with a path that somebody gave.
-func pathProblem(err error) error {
+func badPeer(err error) error {
+	return &report.Problem{ID: "bad-peer", Exit: report.ExitUsage, Message: err.Error(), Try: []string{"--peer seed.acme.example        or --peer 203.0.113.9:7670"}}
+}
+
+// peerUnreachable warns of a named peer that was not reached.
+func peerUnreachable(alias string, others int, why *static.UnreachableError) report.Problem {
+	p := report.Problem{ID: "peer-unreachable", Message: why.Error(), Found: []string{fmt.Sprintf("%s goes on with %d other peers", alias, others)}}
+	if others == 0 {
+		p.Found = []string{"nobody else is known; it is tried again every minute"}
+	}
+	switch why.Reason {
+	case static.NoSuchName:
+		p.Try = []string{"is the name right?"}
+	case static.NotFlurry:
+		p.Try = []string{"its port for peers; without one, 7670 is meant"}
+	case static.OtherVersion:
+		p.Try = []string{"upgrade whichever is older"}
+	default:
+		p.Try = []string{"is its port open, TCP and UDP? is the name right? from there: flurry status"}
+	}
+	return p
+}
+
+// pathProblem says what is wrong with a path that somebody gave to a command.
+func pathProblem(command string, err error) error {
 	var path *daemon.PathError
 	if !errors.As(err, &path) {
 		return err
@@ -46,20 +67,23 @@ func pathProblem(err error) error {
 	p := &report.Problem{ID: path.Kind.String(), Message: path.Error(), Exit: report.ExitUsage}
 	switch path.Kind {
 	case daemon.NotAStorePath:
-		p.Try = []string{"flurry publish acme-1 ./result", `flurry publish acme-1 "$(nix build --print-out-paths)"`}
+		p.Try = []string{"flurry " + command + " ./result", fmt.Sprintf(`flurry %s "$(nix build --print-out-paths)"`, command)}
 	case daemon.FlakeRef:
-		p.Try = []string{"nix build " + path.Arg + " && flurry publish acme-1 ./result", fmt.Sprintf(`flurry why "$(nix eval --raw %s.outPath)"`, path.Arg)}
+		p.Try = []string{fmt.Sprintf(`flurry %s "$(nix eval --raw %s.outPath)"`, command, path.Arg)}
+		if command != "why" {
+			p.Try = []string{fmt.Sprintf("nix build %s && flurry %s ./result", path.Arg, command)}
+		}
 	case daemon.BrokenLink:
 		p.Message += " (collected by Nix?)"
 		p.Try = []string{"nix build, then again"}
 	case daemon.DerivationGiven:
-		p.Try = []string{fmt.Sprintf(`flurry publish acme-1 "$(nix build --print-out-paths '%s^*')"`, path.Found)}
+		p.Try = []string{fmt.Sprintf(`flurry %s "$(nix build --print-out-paths '%s^*')"`, command, path.Found)}
 	}
 	return p
 }
 
 // publishProblem says why publishing failed, where a person can act on it.
-func publishProblem(alias string, err error) error {
+func publishProblem(alias, state string, err error) error {
 	var (
 		problem  *report.Problem
 		invalid  *daemon.NotValidError
@@ -70,10 +94,10 @@ func publishProblem(alias string, err error) error {
 		full     *store.FullError
 	)
 	switch {
-	case errors.As(err, &problem):
+	case err == nil || errors.As(err, &problem):
 		return err
 	case errors.Is(err, daemon.ErrNoNix):
-		return &report.Problem{ID: "no-nix", Exit: report.ExitFailed, Message: "no Nix store here (no /nix/store, no daemon socket), so there is nothing to take paths from",
+		return &report.Problem{ID: "no-nix", Exit: report.ExitFailed, Message: "no Nix store here (no daemon's socket, no nix-daemon to start), so there is nothing to take paths from",
 			Try: []string{"the same on a machine with Nix"}}
 	case errors.As(err, &down):
 		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(), Try: []string{"sudo systemctl start nix-daemon"}}
@@ -82,49 +106,65 @@ func publishProblem(alias string, err error) error {
 	case errors.As(err, &excluded):
 		return &report.Problem{ID: "excluded-root", Exit: report.ExitRefused, Message: fmt.Sprintf("%s: %s cannot be published: it needs something that is excluded", alias, excluded.Root),
 			Found: []string{strings.Join(excluded.Chain, " -> ") + "        (" + excluded.Why + ")"},
-			Try:   []string{"fix the package so that it does not refer to it (nix why-depends …); or --leave-out if users have it by other means"}}
+			Try:   []string{"fix the package so that it does not refer to it (nix why-depends …)", "or --leave-out GLOB, if users have it by other means"}}
 	case errors.As(err, &corrupt):
 		return &report.Problem{ID: "store-corrupt", Exit: report.ExitFailed, Message: corrupt.Error() + ". Not published",
-			Try: []string{"sudo nix-store --verify-path " + corrupt.Path.String(), "sudo nix store repair " + corrupt.Path.String()}}
+			Try: []string{"sudo nix-store --verify-path " + corrupt.Path.String(), "sudo nix-store --repair-path " + corrupt.Path.String()}}
 	case errors.As(err, &refusal):
-		return &report.Problem{ID: string(refusal.Why), Exit: report.ExitRefused, Message: refusal.Error() + ". Nothing was published", Try: []string{"ask " + alias + "'s owner"}}
+		return &report.Problem{ID: string(refusal.Why), Exit: report.ExitRefused, Message: refusal.Detail + ". Nothing was published", Try: []string{"ask " + alias + "'s owner"}}
 	case errors.As(err, &full):
-		return &report.Problem{ID: "disk-full", Exit: report.ExitFailed, Message: full.Error() + ": nothing new is stored",
-			Found: []string{"the publication was not made; what was stored stays and will not be written again"},
-			Try:   []string{"free room on the disk, or give [store] a larger quota, then the same command"}}
-	case errors.Is(err, node.ErrUnknownNamespace):
-		return err
+		p := diskFull(state, full)
+		p.Found = []string{"the publication was not made; what is stored of it is not written again the next time"}
+		return p
 	}
 	return err
 }
 
+// diskFull says which bound was met, and what then.
+func diskFull(state string, full *store.FullError) *report.Problem {
+	p := &report.Problem{ID: "disk-full", Exit: report.ExitFailed, Try: []string{"free room on the disk, then the same again"}}
+	switch {
+	case full.Cause != nil:
+		p.Message = fmt.Sprintf("%s: writing failed: %v", state, full.Cause)
+	case full.Quota != 0:
+		p.Message = fmt.Sprintf("%s: %s of %s of quota are used: nothing new is stored", state, report.Size(full.Used), report.Size(full.Quota))
+		p.Try = []string{"a larger quota: flurry daemon --quota SIZE, or [store] quota in flurry.toml"}
+	default:
+		p.Message = fmt.Sprintf("%s: %s free, under the reserve of %s: nothing new is stored", state, report.Size(full.Free), report.Size(full.Reserve))
+	}
+	return p
+}
+
 func notValid(err *daemon.NotValidError) error {
-	p := &report.Problem{ID: "not-valid", Exit: report.ExitUnavailable}
-	for _, path := range err.Paths {
-		state := "there is no such directory"
-		if _, err := os.Lstat(path.String()); err == nil {
-			state = "the directory exists: a build is running, or was interrupted"
-		}
-		p.Found = append(p.Found, state)
-		p.Try = append(p.Try, "nix-store --verify-path "+path.String())
+	path := err.Paths[0]
+	p := &report.Problem{ID: "not-valid", Exit: report.ExitUnavailable, Message: fmt.Sprintf("%s is not valid in this machine's store: Nix does not know it", path),
+		Found: []string{"there is no such directory"}, Try: []string{"nix-store --verify-path " + path.String(), "or build it: nix build …"}}
+	if _, e := os.Lstat(path.String()); e == nil {
+		p.Found = []string{"the directory exists: a build is running, or was interrupted"}
 	}
-	p.Message = fmt.Sprintf("%s is not valid in this machine's store: Nix does not know it", err.Paths[0])
 	if more := len(err.Paths) - 1; more > 0 {
-		p.Message += fmt.Sprintf(" (nor %d more)", more)
+		p.Found = append(p.Found, fmt.Sprintf("and %d more like it", more))
 	}
-	p.Found, p.Try = p.Found[:1], append(p.Try[:1], "or build it: nix build …")
 	return p
 }
 
 // unknownNamespace says which namespaces are known.
 func unknownNamespace(word string, known []string) error {
-	p := &report.Problem{ID: "unknown-namespace", Exit: report.ExitUsage, Message: fmt.Sprintf("no namespace is called %q here", word),
-		Found: []string{"this machine knows: " + strings.Join(known, ", ")}, Try: []string{"flurry use " + word + ":BASE64=        (the whole key, from the project's README)"}}
-	if len(known) == 0 {
-		p.Found = []string{"this machine knows none yet"}
+	var names []string
+	for _, k := range builtIn() {
+		names = append(names, k.name)
 	}
-	if near := nearest(word, known); near != "" {
-		p.Try = append(p.Try, "did you mean "+near+"?")
+	here := "this machine knows none yet"
+	if len(known) > 0 {
+		here = "this machine knows: " + strings.Join(known, ", ")
 	}
+	p := &report.Problem{ID: "unknown-namespace", Exit: report.ExitUsage, Message: fmt.Sprintf("no namespace is called %.80q here", word),
+		Found: []string{here + "; built in: " + strings.Join(names, ", ")}}
+	example := word
+	if near := nearest(word, append(known, names...)); near != "" {
+		p.Found = append(p.Found, "did you mean "+near+"?")
+		example = near
+	}
+	p.Try = []string{fmt.Sprintf("flurry use %.80s:BASE64=        (the whole key, from the project's page)", example)}
 	return p
 }

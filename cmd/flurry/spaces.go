@@ -2,11 +2,9 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/BurntSushi/toml"
@@ -29,33 +27,36 @@ type spacesFile struct {
 
 const spacesHeader = "# Written by flurry use, leave and new. To declare a namespace for good, put its table into flurry.toml.\n"
 
+// fileSpaces is namespaces.toml.
+type fileSpaces struct {
+	Namespace map[string]fileNamespace `toml:"namespace"`
+}
+
+// openSpaces reads the file, which need not be there.
 func openSpaces(name string, declared []node.Space) (*spacesFile, error) {
 	f := &spacesFile{name: name, declared: declared}
-	raw, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
-	}
+	raw, err := readConfig(name, true)
 	if err != nil {
 		return nil, err
 	}
-	var file struct {
-		Namespace map[string]fileNamespace `toml:"namespace"`
-	}
-	meta, err := toml.Decode(string(raw), &file)
+	var file fileSpaces
+	meta, err := decodeConfig(name, raw, &file)
 	if err != nil {
-		return nil, tomlProblem(name, err)
+		return nil, err
 	}
-	for _, key := range meta.Keys() {
-		if len(key) != 2 || key[0] != "namespace" {
+	for _, alias := range aliases(meta) {
+		line := lineOf(raw, "namespace", alias)
+		sp, err := file.Namespace[alias].space(alias)
+		if err != nil {
+			return nil, badConfig(name, line, err.Error())
+		}
+		if f.isDeclared(sp.Address) {
 			continue
 		}
-		sp, err := file.Namespace[key[1]].space(key[1])
-		if err != nil {
-			return nil, badConfig(name, lineOf(raw, "namespace."+key[1]), err.Error())
+		if other, taken := f.byAlias(alias); taken {
+			return nil, badConfig(name, line, fmt.Sprintf("%q means another key already, in %s; call that table otherwise", alias, other.Declared))
 		}
-		if !f.isDeclared(sp.Address) {
-			f.list = append(f.list, sp)
-		}
+		f.list = append(f.list, sp)
 	}
 	return f, nil
 }
@@ -64,19 +65,33 @@ func (f *spacesFile) isDeclared(a namespace.Address) bool {
 	return slices.ContainsFunc(f.declared, func(sp node.Space) bool { return sp.Address == a })
 }
 
+// byAlias returns the namespace of that alias. It is called with mu held, or before f is shared.
+func (f *spacesFile) byAlias(alias string) (node.Space, bool) {
+	for _, sp := range slices.Concat(f.declared, f.list) {
+		if sp.Alias == alias {
+			return sp, true
+		}
+	}
+	return node.Space{}, false
+}
+
 // all lists the declared namespaces, then the others.
 func (f *spacesFile) all() []node.Space {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append(slices.Clone(f.declared), f.list...)
+	return slices.Concat(f.declared, f.list)
 }
 
-// put adds sp or replaces the one of its address. It is on the disk when put returns.
-func (f *spacesFile) put(sp node.Space) error {
+// put adds sp, or replaces the one of its address. It is on the disk when put calls known, with which the rest of the
+// program learns of it; calls of known take turns.
+func (f *spacesFile) put(sp node.Space, known func(node.Space) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.refuseDeclared(sp.Address); err != nil {
 		return err
+	}
+	if other, taken := f.byAlias(sp.Alias); taken && other.Address != sp.Address {
+		return aliasTaken(sp.Alias, other.Address, "--as ANOTHER-NAME")
 	}
 	list := slices.Clone(f.list)
 	if at := slices.IndexFunc(list, func(o node.Space) bool { return o.Address == sp.Address }); at >= 0 {
@@ -84,19 +99,27 @@ func (f *spacesFile) put(sp node.Space) error {
 	} else {
 		list = append(list, sp)
 	}
-	return f.write(list)
+	if err := f.write(list); err != nil {
+		return err
+	}
+	return known(sp)
 }
 
-// remove takes the namespace out of the file.
-func (f *spacesFile) remove(a namespace.Address) error {
+// remove takes the namespace out of the file, then calls gone.
+func (f *spacesFile) remove(a namespace.Address, gone func()) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.refuseDeclared(a); err != nil {
 		return err
 	}
-	return f.write(slices.DeleteFunc(slices.Clone(f.list), func(sp node.Space) bool { return sp.Address == a }))
+	if err := f.write(slices.DeleteFunc(slices.Clone(f.list), func(sp node.Space) bool { return sp.Address == a })); err != nil {
+		return err
+	}
+	gone()
+	return nil
 }
 
+// refuseDeclared refuses to change what the configuration file says.
 func (f *spacesFile) refuseDeclared(a namespace.Address) error {
 	for _, sp := range f.declared {
 		if sp.Address == a {
@@ -107,18 +130,24 @@ func (f *spacesFile) refuseDeclared(a namespace.Address) error {
 	return nil
 }
 
+func aliasTaken(alias string, other namespace.Address, try string) error {
+	return &report.Problem{ID: "alias-taken", Exit: report.ExitUsage, Message: fmt.Sprintf("%q already means another key here (%s)", alias, other), Try: []string{try}}
+}
+
+func badAlias(alias string) error {
+	return usage("--as NAME", "%.80q cannot be an alias: letters, digits, dot, dash and underscore, at most 64", alias)
+}
+
 // write is called with mu held.
 func (f *spacesFile) write(list []node.Space) error {
 	out := bytes.NewBufferString(spacesHeader)
 	for _, sp := range list {
+		fmt.Fprintf(out, "\n[namespace.%s]\n", tomlKey(sp.Alias))
 		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String()}
 		for _, p := range sp.Peers {
 			table.Peers = append(table.Peers, p.String())
 		}
-		one := map[string]map[string]fileNamespace{"namespace": {sp.Alias: table}}
-		encoder := toml.NewEncoder(out)
-		encoder.Indent = ""
-		if err := encoder.Encode(one); err != nil {
+		if err := toml.NewEncoder(out).Encode(table); err != nil {
 			return err
 		}
 	}
@@ -127,4 +156,12 @@ func (f *spacesFile) write(list []node.Space) error {
 	}
 	f.list = list
 	return nil
+}
+
+// tomlKey is an alias as a part of a dotted key.
+func tomlKey(alias string) string {
+	if strings.Contains(alias, ".") {
+		return `"` + alias + `"`
+	}
+	return alias
 }

@@ -73,7 +73,7 @@ func (i *instance) openWire() (_ *wire, err error) {
 	}()
 	gate := stream.NewDialGate(nil, i.cfg.Loopback)
 	w.gate = gate
-	if w.host, err = stream.NewHost(stream.HostConfig{KeyFile: filepath.Join(i.cfg.State, "identity.key"), Port: uint16(i.cfg.Port), Loopback: i.cfg.Loopback,
+	if w.host, err = stream.NewHost(stream.HostConfig{KeyFile: filepath.Join(i.cfg.State, "identity.key"), Port: i.peerPort(), Loopback: i.cfg.Loopback,
 		WAN: i.cfg.WAN && !i.cfg.Loopback, UserAgent: "flurry/" + version, Gate: gate}); err != nil {
 		return nil, err
 	}

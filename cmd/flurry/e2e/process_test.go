@@ -174,7 +174,8 @@ func (p *process) ask(v any, args ...string) error {
 	if v == nil {
 		return nil
 	}
-	return json.Unmarshal(out.Bytes(), v)
+	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
+	return json.Unmarshal(lines[len(lines)-1], v) // progress, where there is any, stands before the outcome
 }
 
 // must is ask that has to go well.

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flurry-nix/flurry/control"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// defaultKeep is how long publications of a new namespace live.
+const defaultKeep = 90 * 24 * time.Hour
+
+func (sh *shell) newCommand() *cobra.Command {
+	r := control.NewRequest{Keep: defaultKeep}
+	var keyFile string
+	cmd := &cobra.Command{
+		Use:        "new [NAME]",
+		Short:      "make a namespace here, or adopt a Nix signing key as one",
+		Args:       sh.args(0, 1),
+		SuggestFor: []string{"create", "init", "generate"},
+		Example:    "  flurry new acme-1\n  flurry new --key /etc/nix/acme-1.sec",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (keyFile != "") {
+				return usage("flurry new --help", "a namespace is made from a NAME or from --key FILE")
+			}
+			if r.Keep <= 0 || r.Keep > namespace.MaxLife {
+				return usage("--keep 90d", "--keep: publications live for 1s to %s", days(namespace.MaxLife))
+			}
+			if keyFile != "" {
+				key, err := readKeyFile(keyFile)
+				if err != nil {
+					return err
+				}
+				r.Key = key.Text()
+			} else if r.Name = args[0]; strings.Contains(r.Name, ":") {
+				return badName(r.Name[:strings.Index(r.Name, ":")+1]+"…", "a name alone, no key; to adopt a key: flurry new --key FILE")
+			}
+			n, err := sh.daemon().New(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			return sh.answer(n, n.PrintText)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&keyFile, "key", "", "adopt the Nix secret key in `FILE`")
+	f.StringVar(&r.About, "description", "", "say about it, in one line: `TEXT`")
+	f.Var((*durationFlag)(&r.Keep), "keep", "publications live for `DURATION`")
+	f.Lookup("keep").DefValue = days(defaultKeep)
+	f.Var(wordFlag{&r.Share, []string{"lan", "all"}}, "share", "who is given it: `WHOM` is all, or lan: the local network, never announced beyond")
+	f.Lookup("share").DefValue = "all"
+	return cmd
+}
+
+// days is a duration in whole days.
+func days(d time.Duration) string { return fmt.Sprintf("%dd", d/(24*time.Hour)) }
+
+// maxKeyFile is more than a key file can hold: a name of 128 characters and the base64 of 64 bytes.
+const maxKeyFile = 1024
+
+// readKeyFile reads a Nix secret key that the person who runs the command may read, and nobody else.
+func readKeyFile(name string) (nix.SecretKey, error) {
+	if err := outsideStore(name); err != nil {
+		return nix.SecretKey{}, err
+	}
+	key, err := readSecret(name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return key, usage("sudo, if the file is root's", "--key: %v", err)
+	}
+	return key, err
+}
+
+// outsideStore refuses a key file that lies in the Nix store, wherever the path to it begins.
+func outsideStore(name string) error {
+	at := name
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		at = real
+	}
+	if abs, err := filepath.Abs(at); err == nil {
+		at = abs
+	}
+	if !strings.HasPrefix(filepath.Clean(at)+"/", nix.StoreDir+"/") && !strings.HasPrefix(filepath.Clean(name)+"/", nix.StoreDir+"/") {
+		return nil
+	}
+	return &report.Problem{ID: "key-in-store", Exit: report.ExitUsage, Message: fmt.Sprintf("%s: a key in %s can be read by everybody, for ever", name, nix.StoreDir),
+		Try: []string{"make a new one: flurry new NAME"}}
+}
+
+// readSecret reads one key. A file that others may read is refused: what it holds is no secret any more.
+func readSecret(name string) (nix.SecretKey, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nix.SecretKey{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nix.SecretKey{}, err
+	case info.IsDir():
+		return nix.SecretKey{}, secretProblem(name, nil)
+	case info.Mode().Perm()&0o077 != 0:
+		return nix.SecretKey{}, &report.Problem{ID: "key-readable", Exit: report.ExitFailed,
+			Message: fmt.Sprintf("%s is readable by others (%04o); not used", name, info.Mode().Perm()), Try: []string{"chmod 600 " + name}}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return nix.SecretKey{}, err
+	}
+	key, err := nix.ParseSecretKey(strings.TrimSpace(string(text)))
+	if err != nil {
+		return key, secretProblem(name, err)
+	}
+	return key, nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flurry-nix/flurry/control"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/report"
+)
+
+func (sh *shell) publishCommand() *cobra.Command {
+	var r control.PublishRequest
+	var pathsFrom string
+	cmd := &cobra.Command{
+		Use:               "publish NAMESPACE [PATH…]",
+		Short:             "give paths, and all they need, to a namespace",
+		Args:              sh.args(1, most),
+		ValidArgsFunction: sh.completePublish,
+		SuggestFor:        []string{"push", "upload", "copy"},
+		Example:           "  flurry publish acme-1 ./result --dry-run\n  nix build --print-out-paths | flurry publish acme-1",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Namespace = args[0]
+			if err := checkPublish(cmd, r); err != nil {
+				return err
+			}
+			var err error
+			if r.Paths, err = sh.paths(args[1:], pathsFrom); err != nil {
+				return err
+			}
+			r.Key = sh.getenv("FLURRY_KEY")
+			return sh.publish(cmd, r)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&r.DryRun, "dry-run", false, "say what would be published, with sizes")
+	f.BoolVar(&r.Full, "full", false, "take what upstream caches have, too")
+	f.StringArrayVar(&r.Exclude, "exclude", nil, "not paths whose name matches `GLOB`, nor what needs them; again for more")
+	f.StringArrayVar(&r.LeaveOut, "leave-out", nil, "not paths whose name matches `GLOB`, but what needs them; again for more")
+	f.Var((*sizeFlag)(&r.MaxSize), "max-size", "exclude paths larger than `SIZE`")
+	f.Var((*durationFlag)(&r.Keep), "keep", "it lives for `DURATION`, instead of what the namespace says")
+	f.StringVar(&r.Pin, "pin", "", "keep the paths under the name `NAME`")
+	f.IntVar(&r.KeepLast, "keep-last", 1, "keep the last `N` versions of the pin")
+	f.Var((*durationFlag)(&r.KeepFor), "keep-for", "keep versions of the pin for `DURATION`, instead of a number")
+	f.StringVar(&pathsFrom, "paths-from", "", "read paths from `FILE`, one a line; - is stdin")
+	return cmd
+}
+
+// publish has the daemon publish, and shows how far it is.
+func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest) error {
+	bar := sh.progress(r.Namespace)
+	result, err := sh.daemon().Publish(cmd.Context(), r, func(p report.PublishProgress) {
+		if sh.json {
+			_ = sh.answer(p, nil) // what cannot be written is found out with the outcome
+			return
+		}
+		bar.set(p.BytesDone, p.Bytes, "reading "+p.String())
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	return sh.answer(result, result.PrintText)
+}
+
+// checkPublish refuses flags that make no sense.
+func checkPublish(cmd *cobra.Command, r control.PublishRequest) error {
+	given := cmd.Flags().Changed
+	try := "flurry publish --help"
+	switch {
+	case r.Pin == "" && (given("keep-last") || given("keep-for")):
+		return usage("--pin NAME", "--keep-last and --keep-for are about a pin, and there is none")
+	case given("keep-last") && given("keep-for"):
+		return usage(try, "--keep-last and --keep-for are two ways; one of them")
+	case r.KeepLast < 1 || r.KeepLast > namespace.MaxPinLast:
+		return usage(try, "--keep-last: %d is not between 1 and %d", r.KeepLast, namespace.MaxPinLast)
+	case given("keep-for") && (r.KeepFor < time.Second || r.KeepFor > namespace.MaxPinFor):
+		return usage(try, "--keep-for: a pin keeps versions for 1s to %s", days(namespace.MaxPinFor))
+	case given("keep") && (r.Keep < time.Second || r.Keep > namespace.MaxLife):
+		return usage(try, "--keep: a publication lives for 1s to %s", days(namespace.MaxLife))
+	}
+	for _, g := range append(r.Exclude[:len(r.Exclude):len(r.Exclude)], r.LeaveOut...) {
+		if _, err := path.Match(g, ""); err != nil {
+			return usage(try, "%q is not a glob: %v", g, err)
+		}
+	}
+	return nil
+}
+
+// paths resolves arguments, and what a file or stdin lists, to store paths.
+func (sh *shell) paths(args []string, from string) ([]string, error) {
+	switch {
+	case from == "" && len(args) > 0:
+	case from == "" && sh.inTerminal:
+		return nil, usage("flurry publish acme-1 ./result", "publish what? No path was given")
+	case from == "" || from == "-":
+		read, err := words(sh.in)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, read...)
+	default:
+		f, err := os.Open(from)
+		if err != nil {
+			return nil, usage("flurry publish --help", "--paths-from: %v", err)
+		}
+		defer f.Close()
+		read, err := words(f)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, read...)
+	}
+	if len(args) == 0 {
+		return nil, usage("flurry publish acme-1 ./result", "publish what? Nothing was listed")
+	}
+	out := make([]string, 0, len(args))
+	for _, a := range args {
+		p, err := daemon.Resolve(a)
+		if err != nil {
+			return nil, pathProblem("publish acme-1", err)
+		}
+		out = append(out, p.String())
+	}
+	return out, nil
+}
+
+// words reads what is listed, at most what one request can hold.
+func words(r io.Reader) ([]string, error) {
+	var out []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		out = append(out, strings.Fields(lines.Text())...)
+		if len(out) > most {
+			return nil, usage("flurry publish --help", "more than %d paths are listed", most)
+		}
+	}
+	return out, lines.Err()
+}

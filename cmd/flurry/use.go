@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flurry-nix/flurry/control"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/peer"
+)
+
+// most is the most arguments of commands that take many.
+const most = 1 << 20
+
+func (sh *shell) useCommand() *cobra.Command {
+	var r control.UseRequest
+	cmd := &cobra.Command{
+		Use:               "use NAMESPACE…",
+		Short:             "let this machine's Nix accept what a namespace signs",
+		Args:              sh.args(1, most),
+		ValidArgsFunction: sh.completeNamespaces(most),
+		SuggestFor:        []string{"add", "trust", "subscribe", "follow"},
+		Example:           "  flurry use acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE=\n  flurry use acme-1 --peer seed.acme.example",
+		Long:              "NAMESPACE is the key of its publisher, name:base64, or what it is called here already.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if r.Alias != "" && len(args) > 1 {
+				return usage("flurry use --help", "--as names one namespace, not %d", len(args))
+			}
+			for _, a := range args {
+				if err := sh.use(cmd, r, a); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&r.Alias, "as", "", "call it `ALIAS` here, instead of the key's name")
+	cmd.Flags().StringArrayVar(&r.Peers, "peer", nil, "ask `PEER` first: HOST, HOST:PORT or a multiaddr; again for more")
+	return cmd
+}
+
+// use puts one namespace in use.
+func (sh *shell) use(cmd *cobra.Command, r control.UseRequest, word string) error {
+	r.Namespace = word
+	if strings.Contains(word, ":") { // what is wrong with a key is known here
+		if _, _, err := namespace.ParseHinted(word); err != nil {
+			return keyProblem(word, err)
+		}
+	}
+	for _, p := range r.Peers {
+		if _, err := peer.ParsePeer(p); err != nil {
+			return badPeer(err)
+		}
+	}
+	r.Wait = sh.timeout / 4 * 3 // looking for somebody leaves time to answer
+	u, err := sh.daemon().Use(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	if err := sh.answer(u, u.PrintText); err != nil {
+		return err
+	}
+	if !sh.json && !sh.quiet {
+		for _, w := range u.Warnings {
+			w.PrintWarning(sh.err)
+		}
+	}
+	return nil
+}
+
+func (sh *shell) leaveCommand() *cobra.Command {
+	var r control.LeaveRequest
+	cmd := &cobra.Command{
+		Use:               "leave NAMESPACE",
+		Short:             "stop accepting a namespace",
+		Args:              sh.args(1, 1),
+		ValidArgsFunction: sh.completeNamespaces(1),
+		SuggestFor:        []string{"unuse", "remove", "rm", "distrust"},
+		Example:           "  flurry leave acme-1\n  flurry leave acme-1 --purge --yes",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Namespace = args[0]
+			if r.Purge {
+				question := fmt.Sprintf("Forget all that is known of %s here, too?", r.Namespace)
+				if err := sh.confirm(question, "flurry leave "+r.Namespace+" --purge"); err != nil {
+					return err
+				}
+			}
+			l, err := sh.daemon().Leave(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			return sh.answer(l, l.PrintText)
+		},
+	}
+	cmd.Flags().BoolVar(&r.Purge, "purge", false, "forget what is known of it, too; asks first")
+	return cmd
+}
