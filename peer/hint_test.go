@@ -121,3 +121,24 @@ func FuzzParsePeer(f *testing.F) {
 		}
 	})
 }
+
+func TestHintAddr(t *testing.T) {
+	for in, want := range map[string]string{
+		"203.0.113.9:1":                   "203.0.113.9",
+		"[2001:db8::1]:1":                 "2001:db8::1",
+		"seed.example":                    "",
+		"/ip4/10.0.0.1/tcp/1":             "10.0.0.1",
+		"/ip6/2001:db8::1/udp/1/quic-v1":  "2001:db8::1",
+		"/ip6zone/eth0/ip6/fe80::1/tcp/1": "fe80::1",
+		"/dns/seed.example/tcp/1":         "",
+	} {
+		h, err := peer.ParsePeer(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, ok := h.Addr()
+		if ok != (want != "") || ok && a.String() != want {
+			t.Errorf("%s: %v, %v; want %q", in, a, ok, want)
+		}
+	}
+}
