@@ -177,7 +177,7 @@ type runWriter struct {
 }
 
 func (w *runWriter) add(i uint32, f store.Frame) error {
-	if w.run.Count > 0 && (byte(f.Encoding) != byte(w.run.Encoding) || w.run.RawLength+f.RawLength > runRaw) {
+	if w.run.Count > 0 && (byte(f.Encoding) != byte(w.run.Encoding) || w.run.RawLength+f.RawLength > runRaw || w.run.Count == transfer.MaxRunChunks) {
 		if err := w.flush(); err != nil {
 			return err
 		}

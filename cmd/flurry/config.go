@@ -26,9 +26,10 @@ type config struct {
 	// Private: the socket is for the user who runs the daemon alone.
 	Private bool
 
-	Gateway []string // host:port
-	Sign    bool
-	Budget  time.Duration // the longest that a narinfo may wait for anything
+	Gateway   []string // host:port
+	Sign      bool
+	Budget    time.Duration // the longest that a narinfo may wait for anything
+	BudgetLAN time.Duration // the longest that it may wait for the LAN
 
 	Share  node.Share
 	Upload int64 // bytes a second to the internet; 0: no limit
@@ -50,7 +51,8 @@ type config struct {
 	Spaces   []node.Space                 // declared in the file, in its order
 	KeyFiles map[namespace.Address]string // where the keys of declared namespaces are, if not in the state directory
 
-	Nix daemon.Options // where this machine's Nix is
+	Nix     daemon.Options // where this machine's Nix is
+	NixConf string         // the directory of nix.conf; empty: there is none
 }
 
 // parsed is a configuration file whose values are understood, but for what depends on the disk it is for.
@@ -107,6 +109,8 @@ func (p *parsed) check() error {
 	}
 	var e error
 	wrong("gateway", "listen", loopbackOnly(c.Gateway))
+	c.BudgetLAN, e = parseBudget(f.Gateway.BudgetLAN)
+	wrong("gateway", "budget_lan", e)
 	c.Budget, e = parseBudget(f.Gateway.BudgetWAN)
 	wrong("gateway", "budget_wan", e)
 	c.Share, e = parseMode(f.Share.Mode)

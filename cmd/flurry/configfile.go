@@ -30,6 +30,7 @@ type fileConfig struct {
 type fileGateway struct {
 	Listen    []string `toml:"listen"`
 	Sign      bool     `toml:"sign"`
+	BudgetLAN string   `toml:"budget_lan"`
 	BudgetWAN string   `toml:"budget_wan"`
 }
 
@@ -102,7 +103,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
-	return []string{"gateway.budget_lan", "share.on_metered", "share.in_place", "share.lan_networks", "network.announce", "network.relay", "network.connections",
+	return []string{"share.on_metered", "share.in_place", "share.lan_networks", "network.announce", "network.relay", "network.connections",
 		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.seed", "namespace.*.quota", "namespace.*.promise",
 		"namespace.*.origin", "namespace.*.threshold", "namespace.*.only", "namespace.*.publish"}
 }
@@ -110,7 +111,7 @@ func laterKeys() []string {
 // defaultFile is an empty file: every key with its default. Where the state and the socket are depends on who runs it.
 func defaultFile() fileConfig {
 	return fileConfig{
-		Gateway: fileGateway{Listen: []string{"127.0.0.1:7669", "[::1]:7669"}, Sign: true, BudgetWAN: "300ms"},
+		Gateway: fileGateway{Listen: []string{"127.0.0.1:7669", "[::1]:7669"}, Sign: true, BudgetLAN: "50ms", BudgetWAN: "300ms"},
 		Share:   fileShare{Mode: "lan", Upload: "10Mbit"},
 		Network: fileNetwork{Port: 7670, LAN: true, WAN: true},
 		Store:   fileStore{Quota: "20GiB", Reserve: "auto"},

@@ -101,7 +101,14 @@ func (d *demo) lies(ctx context.Context) (string, error) {
 	if told.Load() == 0 || len(banned) == 0 {
 		return "", fmt.Errorf("%d lies were told, %d peers banned", told.Load(), len(banned))
 	}
-	return fmt.Sprintf("%d wrong chunks, caught on arrival; banned; dave's copy is right", told.Load()), mallory.end()
+	return fmt.Sprintf("%s, caught on arrival; banned; dave's copy is right", plural(told.Load(), "wrong chunk")), mallory.end()
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // mallory flips a bit in everything it sends.
@@ -132,20 +139,23 @@ func (d *demo) dies(ctx context.Context) (string, error) {
 		return "", err
 	}
 	half := make(chan error, 1)
+	died := false
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		for watch.Err() == nil && erin.wire.streams.Traffic().Fetch.Received < uint64(need.Bytes)/2 {
+		for watch.Err() == nil && erin.wire.streams.Traffic().Fetch.Received < uint64(need.Bytes)/3 {
 			time.Sleep(time.Millisecond)
 		}
+		died = watch.Err() == nil
 		half <- carol.end()
 	}()
-	if _, err := d.copyAll(ctx, erin, d.closure); err != nil {
+	_, err = d.copyAll(ctx, erin, d.closure)
+	cancel()
+	if err := errors.Join(err, <-half); err != nil {
 		return "", err
 	}
-	cancel()
-	if err := <-half; err != nil {
-		return "", err
+	if !died {
+		return "", errors.New("the copy was over before carol could die in the middle of it")
 	}
 	got := erin.wire.streams.Traffic().Fetch.Received
 	twice := max(int64(got)-need.Bytes, 0)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +48,12 @@ type instance struct {
 	// wrap, if not nil, changes how other nodes are answered: the demo's liar has one.
 	wrap func(transfer.Handler) transfer.Handler
 
+	room struct { // what hasRoom last found
+		sync.Mutex
+		asked  time.Time
+		enough bool
+	}
+
 	mu     sync.Mutex
 	wire   *wire // nil until something is to go on the wire
 	ctx    context.Context
@@ -80,7 +87,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 		return nil, err
 	}
 	i.node = node.New(node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now},
-		node.Settings{Share: cfg.Share, HoleFilled: pathIsThere})
+		node.Settings{Share: cfg.Share, TrustedByNix: nixTrusts(cfg.NixConf), HoleFilled: pathIsThere, BudgetLAN: cfg.BudgetLAN, BudgetWAN: cfg.Budget})
 	if i.spaces, err = openSpaces(filepath.Join(cfg.State, "namespaces.toml"), cfg.Spaces); err != nil {
 		return nil, err
 	}
@@ -114,7 +121,8 @@ func (i *instance) openCatalog(ctx context.Context) (*catalog.Catalog, error) {
 	return c, c.Rebuild(ctx, texts.all(ctx, store.KindDocument), texts.all(ctx, store.KindKeepList), texts.all(ctx, store.KindPublication))
 }
 
-// pathIsThere reports whether p is in this machine's store: then a hole that a publication left is filled.
+// pathIsThere reports whether p is in the store directory: then a hole that a publication left is filled. Whether Nix
+// has finished building it is not asked: this is called for every path that depends on a hole.
 func pathIsThere(p nix.StorePath) bool {
 	_, err := os.Lstat(p.String())
 	return err == nil
@@ -151,12 +159,20 @@ func (i *instance) start(ctx context.Context) error {
 		roles := control.Roles{Owner: owner, Admins: i.cfg.Admins, Publishers: i.cfg.Publishers}
 		i.group.Go(func() error { return control.Serve(i.ctx, i.controlAt, i.verbs(), roles, i.log) })
 	}
-	if len(i.cfg.Peers) > 0 || len(i.node.Spaces()) > 0 {
+	if i.consented() {
 		if err := i.goOnline(); err != nil {
 			i.log.Error("no network; what is here is served", "err", err)
 		}
 	}
 	return nil
+}
+
+// consented reports whether something that was said lets the instance go on the wire: a peer was named, a namespace is
+// in use, or something was published. Having made a namespace does not.
+func (i *instance) consented() bool {
+	return len(i.cfg.Peers) > 0 || slices.ContainsFunc(i.node.Spaces(), func(sp node.Space) bool {
+		return sp.Use || i.catalog.Stats(sp.Address).Publications > 0
+	})
 }
 
 // wait returns when everything that start began has ended: nil if that was because its context ended.

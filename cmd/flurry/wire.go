@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 
@@ -87,8 +88,22 @@ func (i *instance) openWire() (_ *wire, err error) {
 	if !i.cfg.WAN {
 		return w, nil
 	}
-	w.router, err = kad.New(w.host, kad.Options{Dir: filepath.Join(i.cfg.State, "db", "dht"), Log: i.log})
+	w.router, err = kad.New(w.host, kad.Options{Dir: filepath.Join(i.cfg.State, "db", "dht"), Accept: i.hasRoom, Log: i.log})
 	return w, err
+}
+
+// roomEvery is how often the disk is asked for room for what others announce here.
+const roomEvery = 10 * time.Second
+
+// hasRoom reports whether the disk has room beyond the reserve. It asks the disk now and then, not each time.
+func (i *instance) hasRoom() bool {
+	i.room.Lock()
+	defer i.room.Unlock()
+	if now := time.Now(); now.Sub(i.room.asked) > roomEvery {
+		s, err := i.packs.Stats(i.ctx)
+		i.room.asked, i.room.enough = now, err == nil && s.DiskFree >= s.Reserve
+	}
+	return i.room.enough
 }
 
 func (w *wire) close() error {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/flurry-nix/flurry/nix"
+)
+
+// defaultNixKey is the key that Nix trusts unless nix.conf says otherwise (nix.conf(5), trusted-public-keys).
+const defaultNixKey = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
+
+// maxNixConf bounds what is read of one configuration file, and maxNixIncludes how deep files name others.
+const (
+	maxNixConf     = 1 << 20
+	maxNixIncludes = 8
+)
+
+// nixTrusts are the keys that this machine's Nix trusts besides this node's, as the nix.conf in dir says: what they sign,
+// Nix gets from the cache that signs so. A machine without Nix trusts none.
+func nixTrusts(dir string) []nix.PublicKey {
+	if _, err := os.Stat(nix.StoreDir); dir == "" || err != nil {
+		return nil
+	}
+	c := nixConf{trusted: []string{defaultNixKey}}
+	c.read(filepath.Join(dir, "nix.conf"), 0)
+	var keys []nix.PublicKey
+	for _, word := range append(c.trusted, c.extra...) {
+		if key, err := nix.ParsePublicKey(word); err == nil && key.Name != localKeyName {
+			keys = append(keys, key) // one that is malformed Nix itself refuses to start with
+		}
+	}
+	return keys
+}
+
+// nixConf gathers the two settings of nix.conf that name trusted keys.
+type nixConf struct{ trusted, extra []string }
+
+// read reads a file and those that it includes, in their order. A file that cannot be read says nothing.
+func (c *nixConf) read(name string, depth int) {
+	text, err := os.ReadFile(name)
+	if err != nil || len(text) > maxNixConf || depth > maxNixIncludes {
+		return
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, maxNixConf)
+	for lines.Scan() {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 2 && (words[0] == "include" || words[0] == "!include"):
+			other := words[1]
+			if !filepath.IsAbs(other) {
+				other = filepath.Join(filepath.Dir(name), other)
+			}
+			c.read(other, depth+1)
+		case len(words) >= 2 && words[1] == "=":
+			c.set(words[0], words[2:])
+		}
+	}
+}
+
+func (c *nixConf) set(key string, values []string) {
+	switch key {
+	case "trusted-public-keys", "binary-cache-public-keys":
+		c.trusted = values
+	case "extra-trusted-public-keys":
+		c.extra = append(c.extra, values...)
+	}
+}
