@@ -28,11 +28,12 @@ func TestCompany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.add(infoAt(0, at)) // this node itself
 	if all := ids(c.all()); len(all) != 1 || all[0] != someone(1000) {
 		t.Fatalf("%v, want the one that was given", all)
 	}
 	for i := range maxKnown + 10 {
-		c.add(infoAt(i, at)) // the first is this node itself
+		c.add(infoAt(i, at))
 	}
 	c.add(infoAt(20, at, "not an address", "/ip4/203.0.113.2/tcp/7670"))
 	unmet := c.unmet()

@@ -2,6 +2,7 @@ package kad
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -11,8 +12,11 @@ import (
 	"time"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -36,6 +40,39 @@ func (w *wire) Conn() network.Conn { return someConn{} }
 type someConn struct{ network.Conn }
 
 func (someConn) RemotePeer() libpeer.ID { return someone(1) }
+
+func (someConn) RemoteMultiaddr() ma.Multiaddr { return ma.StringCast("/ip4/192.168.1.1/tcp/1") }
+
+// someHost keeps the handler that it is given, and opens streams to nowhere.
+type someHost struct {
+	host.Host
+	handler network.StreamHandler
+}
+
+func (h *someHost) SetStreamHandler(_ protocol.ID, fn network.StreamHandler) { h.handler = fn }
+
+func (h *someHost) NewStream(context.Context, libpeer.ID, ...protocol.ID) (network.Stream, error) {
+	return &wire{}, nil
+}
+
+// TestGuard: every stream is guarded, and requests, not answers, are metered.
+func TestGuard(t *testing.T) {
+	h, m := &someHost{}, newMeter(nil)
+	g := &guard{Host: h, meter: m}
+	var got network.Stream
+	g.SetStreamHandler(protocolID, func(s network.Stream) { got = s })
+	h.handler(&wire{})
+	if s, ok := got.(*guarded); !ok || s.scope != private || s.meter != m {
+		t.Errorf("accepted %+v, want a metered stream of a private peer", got)
+	}
+	got, err := g.NewStream(t.Context(), someone(1), protocolID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := got.(*guarded); !ok || s.scope != private || s.meter != nil {
+		t.Errorf("opened %+v, want a stream of a private peer that is not metered", got)
+	}
+}
 
 func announcement(t testing.TB, i int) []byte {
 	t.Helper()

@@ -57,7 +57,7 @@ func victim(t *testing.T, h host.Host, k dht.Key) (n *node, honest libpeer.ID) {
 	provider := start(t, newHost(t, "provider"), Options{Bootstrap: []peer.Info{keeper.info()}})
 	provide(t, provider.Router, k)
 	n = start(t, newHost(t, "victim"), Options{Bootstrap: []peer.Info{self(h), keeper.info()}})
-	eventually(t, "the victim knows all", func() bool { return n.Stats().Peers == 3 })
+	eventually(t, "the victim knows both", func() bool { return n.Stats().Peers >= 2 })
 	return n, provider.Host.ID()
 }
 
@@ -149,6 +149,9 @@ func TestWalkEndsWithItsContext(t *testing.T) {
 	<-asked
 	v.stop()
 	<-ended
+	if len(asked) > 0 {
+		t.Error("it was asked again: the walk went on until the library lost patience")
+	}
 	close(over)
 }
 

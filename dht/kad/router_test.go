@@ -241,6 +241,17 @@ func TestSilentBeforeRun(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	eventually(t, "no stream of the DHT is open", func() bool {
+		open := 0
+		for _, c := range h.Network().Conns() {
+			for _, s := range c.GetStreams() {
+				if s.Protocol() == protocolID {
+					open++
+				}
+			}
+		}
+		return open == 0
+	})
 	if err := h.Network().ClosePeer(b.Host.ID()); err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +260,39 @@ func TestSilentBeforeRun(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRunOutlastsWalks: when Run has returned nobody uses the store any more, so
+// that it can be closed.
+func TestRunOutlastsWalks(t *testing.T) {
+	a := start(t, newHost(t, "a"), Options{})
+	b := start(t, newHost(t, "b"), Options{Bootstrap: []peer.Info{a.info()}})
+	k := dhttest.Key("k")
+	provide(t, a.Router, k)
+	dhttest.Find(t, b.Router, k, a.info().ID)
+	holding, release, stopped := make(chan bool), make(chan bool), make(chan bool)
+	go func() {
+		for range b.Providers(context.Background(), k) {
+			close(holding)
+			<-release
+			break
+		}
+	}()
+	<-holding
+	go func() {
+		b.stop()
+		close(stopped)
+	}()
+	eventually(t, "b is ending", func() bool { return !b.Stats().Running })
+	looks := 0
+	eventually(t, "b had every opportunity to end", func() bool { looks++; return looks > 10 })
+	select {
+	case <-stopped:
+		t.Error("Run returned while a walk was on")
+	default:
+	}
+	close(release)
+	<-stopped
 }
 
 func TestRunsAgain(t *testing.T) {
