@@ -83,6 +83,32 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestHandOver: a path whose last lister makes room for its next one keeps what
+// was proven of it.
+func TestHandOver(t *testing.T) {
+	b := small(t, 2)
+	b.Adopt(b.Document(1, nil))
+	b.Add(b.Publication(b.Root, numbered(0, time.Minute)))
+	b.Add(b.Publication(b.Root, numbered(1, time.Hour)))
+	v := b.Lookup("path0")[0]
+	if err := b.Catalog.MarkProven(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	b.Clock.Add(time.Minute)
+	next := b.Publication(b.Root, numbered(0, time.Hour))
+	b.Add(next)
+	found := b.Lookup("path0")
+	if len(found) != 1 || found[0].Publication() != b.ID(next) {
+		t.Fatalf("%d entries", len(found))
+	}
+	if proven, err := b.Catalog.Proven(t.Context(), found[0]); err != nil || !proven {
+		t.Fatalf("the proof is gone: %v", err)
+	}
+	if known, err := b.Catalog.Knows(t.Context(), b.Address, v.Publication()); err != nil || known {
+		t.Fatalf("nothing made room: %v", err)
+	}
+}
+
 // TestMissingLimit: nobody can make others wait for more than so much.
 func TestMissingLimit(t *testing.T) {
 	b := small(t, 3)

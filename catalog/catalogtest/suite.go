@@ -40,6 +40,7 @@ func RunCatalog(t *testing.T, open func(t *testing.T) catalog.KV) {
 		"Complete":        testComplete,
 		"CompleteMemo":    testCompleteMemo,
 		"CompleteCircle":  testCompleteCircle,
+		"CompleteOneOf":   testCompleteOneOf,
 		"Changes":         testChanges,
 		"Changed":         testChanged,
 		"Keep":            testKeep,

@@ -286,6 +286,27 @@ func testCompleteCircle(t *testing.T, b *Bench) {
 	}
 }
 
+// testCompleteOneOf: of several entries for a path one that is complete is
+// enough, and it has to be for that very path.
+func testCompleteOneOf(t *testing.T, b *Bench) {
+	b.Adopt(b.Document(1, nil))
+	renamed, err := nix.ParseBaseName(Path("lib").Hash().String() + "-renamed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Add(b.Publication(b.Root, entries(Entry("lib", "1", Path("x"), Path("y"), Path("z")), Entry("user", "", Path("lib")), Entry("wrong", "", renamed))))
+	if complete, missing := b.complete(b.Lookup("user")[0]); complete || missing.IsZero() {
+		t.Fatalf("complete without x, y and z: %v, missing %v", complete, missing)
+	}
+	b.Add(b.Publication(b.Root, entries(Entry("lib", "2"))))
+	if complete, missing := b.complete(b.Lookup("user")[0]); !complete {
+		t.Fatalf("missing %v", missing)
+	}
+	if complete, missing := b.complete(b.Lookup("wrong")[0]); complete || missing != renamed {
+		t.Fatalf("another name with the same hash: %v, missing %v", complete, missing)
+	}
+}
+
 // testChanges: followers see each publication that becomes alive, once, in the
 // order in which it does.
 func testChanges(t *testing.T, b *Bench) {

@@ -115,6 +115,9 @@ func testHeld(t *testing.T, b *Bench) {
 	if st := b.Catalog.Stats(b.Address); st.Waiting != 1 || st.Publications != 0 {
 		t.Fatalf("Stats: %+v", st)
 	}
+	if err := b.Catalog.Drop(t.Context(), b.Address, b.ID(raw)); err == nil {
+		t.Fatal("dropped what is held")
+	}
 	b.stays(func() { b.Clock.Set(due.Add(-time.Nanosecond)) })
 	changed := b.Catalog.Changed(b.Address)
 	b.grows(func() { b.Clock.Set(due) })
@@ -292,6 +295,9 @@ func testFrozen(t *testing.T, b *Bench) {
 	b.alive(before, root)
 	if st := b.Catalog.Stats(b.Address); st.Waiting != 1 {
 		t.Fatalf("Stats: %+v", st)
+	}
+	if err := b.Catalog.Drop(t.Context(), b.Address, b.ID(after)); err == nil {
+		t.Fatal("dropped what is frozen")
 	}
 	b.Adopt(b.Document(2, func(d *namespace.Document) {
 		Writers(ci)(d)
