@@ -117,7 +117,7 @@ func (n *Node) body(ctx context.Context, v trust.Verified) (*parsedBody, error) 
 	e := v.Entry()
 	b, err := n.localBody(ctx, e.Body)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-		b, err = n.fetchBody(ctx, v)
+		b, err = n.bodyOnce(ctx, v)
 	}
 	if err != nil {
 		return nil, err

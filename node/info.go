@@ -16,7 +16,14 @@ import (
 // Info answers for one path in one view: "" for all namespaces in use, else an alias. The error is ErrNotHere when
 // nobody has it, and anything else when the node could not find out before ctx ended.
 func (n *Node) Info(ctx context.Context, view string, h nix.PathHash) (trust.Verified, error) {
-	spaces := n.spaces.inUse(view)
+	v, err := n.info(ctx, n.spaces.inUse(view), h)
+	if err == nil {
+		n.ahead(ctx, v)
+	}
+	return v, err
+}
+
+func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.Verified, error) {
 	v, err := n.known(ctx, spaces, h)
 	if err == nil || !errors.Is(err, ErrNotHere) {
 		return v, err

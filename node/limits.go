@@ -26,6 +26,8 @@ const (
 	syncRoundTimeout = 75 * time.Second
 	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
 	fetchTextTimeout = 30 * time.Second
+	// aheadAtOnce bounds the bodies that are fetched before anybody asks for them.
+	aheadAtOnce = 16
 	// bodyPatience: a peer that has not given a body after so long is not waited for alone.
 	bodyPatience = time.Second
 

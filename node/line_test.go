@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/store"
 )
 
 func TestPublishHereSubstituteThere(t *testing.T) {
@@ -66,4 +67,25 @@ func TestHolderServesAfterPublisherIsGone(t *testing.T) {
 	carol.uses(a)
 	carol.gets(alice, lib)
 	carol.gets(alice, app)
+}
+
+// TestHitFetchesTheBodyAhead: after a narinfo the body comes without anybody asking for the NAR.
+func TestHitFetchesTheBodyAhead(t *testing.T) {
+	w := newWorld(t)
+	alice := w.machine("alice", node.ShareLAN, nil)
+	bob := w.machine("bob", node.ShareLAN, nil)
+	a := alice.creates("acme-1")
+	p := alice.nix.build("app", "1", 500_000)
+	alice.publishes("acme-1", p)
+	bob.meet(alice)
+	bob.uses(a)
+	v, err := bob.Info(t.Context(), "", p.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.eventually("to have the body", func() bool {
+		has, err := bob.store.Has(t.Context(), store.BodyKey(v.Entry().Body))
+		return err == nil && has
+	})
+	bob.gets(alice, p)
 }

@@ -73,12 +73,13 @@ type Node struct {
 	Needs
 	settings Settings
 
-	online atomic.Pointer[links]
-	spaces *spaces
-	peers  *peers
-	bodies *bodies
-	tasks  *tasks
-	stats  stats
+	online  atomic.Pointer[links]
+	spaces  *spaces
+	peers   *peers
+	bodies  *bodies
+	flights flights
+	tasks   *tasks
+	stats   stats
 
 	started   time.Time
 	revision  atomic.Uint64 // grows with every change of spaces and providers that may alter an answer
