@@ -113,17 +113,16 @@ func usage(try, format string, args ...any) error {
 // command builds the tree of commands.
 func (sh *shell) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:                        "flurry",
-		Short:                      "a peer-to-peer binary cache for Nix",
-		Long:                       "flurry gives what you built with Nix to everybody who trusts you, with no company, bucket or server in between.",
-		Example:                    "  flurry demo\n  flurry daemon --state ~/.local/state/flurry",
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 2,
-		Args:                       cobra.ArbitraryArgs,
-		RunE:                       sh.group,
-		PersistentPreRunE:          sh.before,
-		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+		Use:               "flurry",
+		Short:             "a peer-to-peer binary cache for Nix",
+		Long:              "flurry gives what you built with Nix to everybody who trusts you, with no company, bucket or server in between.",
+		Example:           "  flurry demo\n  flurry daemon --state ~/.local/state/flurry",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.ArbitraryArgs,
+		RunE:              sh.group,
+		PersistentPreRunE: sh.before,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(flagProblem)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
@@ -187,6 +186,7 @@ func (sh *shell) group(cmd *cobra.Command, args []string) error {
 // unknownCommand names the commands that the word may have meant.
 func unknownCommand(cmd *cobra.Command, word string) error {
 	p := &report.Problem{ID: "unknown-command", Message: fmt.Sprintf("%q is not a command of %s", word, cmd.CommandPath()), Exit: report.ExitUsage, Try: []string{cmd.CommandPath() + " --help"}}
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		p.Found = []string{"did you mean " + strings.Join(near, " or ") + "?"}
 	}
