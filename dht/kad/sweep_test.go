@@ -14,6 +14,7 @@ import (
 
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/dht/dhttest"
+	"github.com/flurry-nix/flurry/peer"
 )
 
 func TestOutdated(t *testing.T) {
@@ -97,5 +98,28 @@ func forget(t *testing.T, n *node, k dht.Key, owner libpeer.ID) {
 	at := ds.RawKey(recordPrefix + spelled(k.Multihash()) + "/" + spelled([]byte(owner)))
 	if err := n.records.Delete(t.Context(), at); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestNobodyIsToldNothing: a node that has no address for those it knows does not
+// announce, since it could only be refused.
+func TestNobodyIsToldNothing(t *testing.T) {
+	b := start(t, newHost(t, "b"), Options{})
+	h := newHost(t, "a", libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return nil }))
+	a := start(t, h, Options{Bootstrap: []peer.Info{b.info()}})
+	provide(t, a.Router, dhttest.Key("k"))
+	eventually(t, "a has met b", func() bool { return a.Stats().Peers == 1 })
+	looks := 0
+	eventually(t, "a had every opportunity", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.session.sweep != nil {
+			t.Fatal("it announces")
+		}
+		looks++
+		return looks > 10
+	})
+	if s := a.Stats(); s.Untold != 1 {
+		t.Errorf("%d keys are untold, want the one", s.Untold)
 	}
 }

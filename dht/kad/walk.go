@@ -3,6 +3,7 @@ package kad
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
@@ -48,28 +49,32 @@ func (s *session) walk(ctx context.Context, cancel func(), k dht.Key, yield func
 		for range found { // the library's walk ends by being read
 		}
 	}()
-	seen := map[libpeer.ID]bool{s.router.host.ID(): true}
-	unaddressed := make(map[libpeer.ID]bool)
+	alive := func(p peer.Info) bool { return yield(p) && ctx.Err() == nil }
+	unaddressed, more := distinct(found, s.router.host.ID(), alive)
+	for _, id := range unaddressed {
+		if p, err := s.dht.FindPeer(ctx, id); more && err == nil {
+			more = alive(infoOf(p))
+		}
+	}
+}
+
+// distinct yields each provider that comes once, save self, until yield returns
+// false or maxFound have come. It returns some of those that came without
+// addresses alone, and whether to go on.
+func distinct(found <-chan libpeer.AddrInfo, self libpeer.ID, yield func(peer.Info) bool) (unaddressed []libpeer.ID, more bool) {
+	seen := map[libpeer.ID]bool{self: true}
 	for p := range found {
-		if seen[p.ID] {
-			continue
-		}
 		info := infoOf(p)
-		if len(info.Addrs) == 0 {
-			if len(unaddressed) < maxUnaddressed {
-				unaddressed[p.ID] = true
+		switch {
+		case seen[p.ID]:
+		case len(info.Addrs) > 0:
+			seen[p.ID] = true
+			if !yield(info) || len(seen) > maxFound {
+				return nil, false
 			}
-			continue
-		}
-		seen[p.ID] = true
-		delete(unaddressed, p.ID)
-		if !yield(info) || len(seen) > maxFound || ctx.Err() != nil {
-			return
+		case len(unaddressed) < maxUnaddressed && !slices.Contains(unaddressed, p.ID):
+			unaddressed = append(unaddressed, p.ID)
 		}
 	}
-	for id := range unaddressed {
-		if p, err := s.dht.FindPeer(ctx, id); err == nil && !yield(infoOf(p)) {
-			return
-		}
-	}
+	return slices.DeleteFunc(unaddressed, func(id libpeer.ID) bool { return seen[id] }), true
 }
