@@ -212,7 +212,7 @@ func (n *Node) bodyFrom(ctx context.Context, r *remote, v trust.Verified) (*pars
 		return nil, err // the namespace's signer named it: not the peer's lie
 	}
 	if err := n.keepBody(ctx, id, raw); err != nil && !errors.Is(err, store.ErrFull) {
-		return nil, err
+		n.Log.Warn("keeping a body failed; it is used from memory", "body", id, "err", err) // not the peer's fault
 	}
 	n.bodies.put(b)
 	return b, nil
@@ -250,13 +250,47 @@ func (n *Node) whole(ctx context.Context, v trust.Verified) bool {
 	if err != nil {
 		return false
 	}
-	for _, c := range b.body.Chunks {
-		if has, err := n.Store.Has(ctx, store.ChunkKey(c.ID)); err != nil || !has {
-			return false
-		}
+	if has, err := hasAll(ctx, n.Store, b); err != nil || !has {
+		return false
 	}
 	n.bodies.setWhole(id, true)
 	return true
+}
+
+// secure makes body and chunks of v durable, whoever put them, and reports whether all of them are here.
+func (n *Node) secure(ctx context.Context, v trust.Verified) (bool, error) {
+	b, err := n.localBody(ctx, v.Entry().Body)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	batch, err := n.Store.Begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer batch.Close()
+	if has, err := hasAll(ctx, batch, b); err != nil || !has {
+		return false, err
+	}
+	return true, batch.Commit(ctx)
+}
+
+// hasAll reports whether the body and all of its chunks are in what is asked: a store, or a batch, which then vouches for
+// them. The body is asked for too: it may be in the cache alone.
+func hasAll(ctx context.Context, in interface {
+	Has(ctx context.Context, k store.Key) (bool, error)
+}, b *parsedBody) (bool, error) {
+	if has, err := in.Has(ctx, store.BodyKey(b.id)); err != nil || !has {
+		return false, err
+	}
+	for _, c := range b.body.Chunks {
+		if has, err := in.Has(ctx, store.ChunkKey(c.ID)); err != nil || !has {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // provenHere reports whether the NAR of v was once assembled here with the right NarHash and is whole on disk.

@@ -152,25 +152,30 @@ func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
 // run fetches what is missing until nothing is, nobody wants it any more, or nobody has it.
 func (d *download) run(ctx context.Context) {
 	defer d.end()
-	if err := d.scan(ctx); err != nil {
-		d.fail(err)
-		return
-	}
 	batch, err := d.node.Store.Begin(ctx)
 	if err != nil {
 		d.fail(err)
 		return
 	}
 	defer batch.Close()
+	if err := d.scan(ctx, batch); err != nil {
+		d.fail(err)
+		return
+	}
 	if err := d.supervise(ctx, batch); err != nil {
 		d.fail(err)
 	}
-	// What was received is kept, also when the readers are gone: the next one goes on from there.
-	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTextTimeout)
-	defer cancel()
-	if err := batch.Commit(commit); err != nil {
+	if err := keep(ctx, batch); err != nil {
 		d.node.Log.Error("keeping a download failed", "path", d.v.Path().Base(), "err", err)
 	}
+}
+
+// keep commits what was received, also when the readers are gone: the next one goes on from there, and a commit that is
+// cut off takes with it all that the batch has.
+func keep(ctx context.Context, batch store.Batch) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	return batch.Commit(ctx)
 }
 
 func (d *download) end() {
@@ -192,12 +197,12 @@ func (d *download) fail(err error) {
 	d.tell()
 }
 
-// scan finds out which chunks are in the store.
-func (d *download) scan(ctx context.Context) error {
+// scan finds out which chunks are in the store. They belong to batch from then on.
+func (d *download) scan(ctx context.Context, batch store.Batch) error {
 	state := make([]chunkState, len(d.state))
 	missing := 0
 	for i, c := range d.body.body.Chunks {
-		has, err := d.node.Store.Has(ctx, store.ChunkKey(c.ID))
+		has, err := batch.Has(ctx, store.ChunkKey(c.ID))
 		if err != nil {
 			return err
 		}
@@ -237,7 +242,7 @@ func (d *download) supervise(ctx context.Context, batch store.Batch) error {
 			return ctx.Err()
 		}
 		if fresh >= commitEvery {
-			if err := batch.Commit(ctx); err != nil {
+			if err := keep(ctx, batch); err != nil {
 				return fmt.Errorf("keeping a download: %w", err)
 			}
 		}

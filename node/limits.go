@@ -63,6 +63,8 @@ const (
 	recentBytes = 8 << 20
 	// commitEvery is the raw size after which a long download is made durable, so that a crash repeats little.
 	commitEvery = 128 << 20
+	// commitTimeout ends one commit: commitEvery and what came meanwhile, on a slow disk.
+	commitTimeout = 30 * time.Second
 
 	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
 	withheld = 64 << 10

@@ -189,7 +189,7 @@ func (n *Node) assembled(ctx context.Context, v trust.Verified) {
 	})
 }
 
-// settle waits for the download of v to be durable, and reports whether all of it is on disk.
+// settle waits for the download of v to end, makes all of v durable, and reports whether it is.
 func (n *Node) settle(ctx context.Context, v trust.Verified) bool {
 	if d := n.downloading(v); d != nil {
 		select {
@@ -198,5 +198,9 @@ func (n *Node) settle(ctx context.Context, v trust.Verified) bool {
 			return false
 		}
 	}
-	return n.whole(ctx, v)
+	durable, err := n.secure(ctx, v)
+	if err != nil && ctx.Err() == nil {
+		n.Log.Warn("not announced: keeping it failed", "path", v.Path().Base(), "err", err)
+	}
+	return err == nil && durable
 }

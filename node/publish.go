@@ -255,7 +255,8 @@ func (in *intake) split(ctx context.Context, info daemon.PathInfo) (content.Spli
 
 func (in *intake) chunk(ctx context.Context, id content.ChunkID, data []byte) error {
 	key := store.ChunkKey(id)
-	has, err := in.node.Store.Has(ctx, key)
+	// Asked of the batch, not of the store: what another batch has put and not committed is vouched for by this one, too.
+	has, err := in.batch.Has(ctx, key)
 	if err != nil || has {
 		return err
 	}

@@ -47,14 +47,15 @@ func newWorld(t *testing.T) *world {
 // machine is one node of a world, with the keys and the Nix store of its owner.
 type machine struct {
 	*node.Node
-	w     *world
-	name  string
-	store *storetest.Mem
-	list  *catalog.Catalog
-	keys  *keys
-	nix   *fakeNix
-	link  *transfertest.Node
-	stop  func()
+	w      *world
+	name   string
+	store  *storetest.Mem
+	list   *catalog.Catalog
+	keys   *keys
+	nix    *fakeNix
+	link   *transfertest.Node
+	router *dhttest.Node
+	stop   func()
 }
 
 type keys struct {
@@ -113,8 +114,8 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 // online puts the node on the wire.
 func (m *machine) online() {
 	m.w.t.Helper()
-	router := m.w.dht.Join(m.link.Self())
-	if err := m.GoOnline(m.link, router); err != nil {
+	m.router = m.w.dht.Join(m.link.Self())
+	if err := m.GoOnline(m.link, m.router); err != nil {
 		m.w.t.Fatal(err)
 	}
 }
