@@ -123,7 +123,9 @@ func (c *Catalog) remember(s *space, p trust.Publication, f *facts, gone []*publ
 		added.New = true
 	}
 	for i := range p.Value().Entries {
-		c.cache.drop(s.id, p.Value().Entries[i].Path.Hash())
+		h := p.Value().Entries[i].Path.Hash()
+		s.sketch.add(h)
+		c.cache.drop(s.id, h)
 	}
 	if s.graph.version != before {
 		c.changed(s)

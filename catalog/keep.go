@@ -54,6 +54,7 @@ func (c *Catalog) keep(v trust.Verified) error {
 		s.kept++
 	}
 	s.graph.version++
+	s.sketch.add(h)
 	c.cache.drop(s.id, h)
 	c.changed(s)
 	return nil

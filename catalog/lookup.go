@@ -40,6 +40,10 @@ func (c *Catalog) lookup(a namespace.Address, h nix.PathHash) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !s.sketch.has(h) {
+		unlock()
+		return &answer{}, nil
+	}
 	key := cacheKey{s.id, h}
 	found, ticket := c.cache.get(key)
 	stands := found != nil && found.stands(s.policy)

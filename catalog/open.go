@@ -97,6 +97,9 @@ func (c *Catalog) loadSpace(ctx context.Context, r namespaceRecord) error {
 	if err := c.loadPublications(s); err != nil {
 		return err
 	}
+	if err := c.loadSketch(s); err != nil {
+		return err
+	}
 	policy, err := c.loadPolicy(ctx, r)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -19,6 +19,7 @@ type space struct {
 	policy  *trust.Policy // nil while the document cannot be read: then nothing counts
 	denied  map[denial]bool
 	graph   *graph
+	sketch  sketch        // of the paths that are listed
 	changed chan struct{} // closed at the next change; nil until somebody waits
 
 	counted statsMemo

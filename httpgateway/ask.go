@@ -58,6 +58,12 @@ func (a *asker) answer(ctx context.Context, key asked) (*narInfoText, error) {
 	if kept != nil && kept.generation == generation {
 		return kept, nil
 	}
+	if absent, err := a.absent(key); err != nil || absent {
+		if err == nil {
+			err = ErrNotHere
+		}
+		return nil, err
+	}
 	q := a.begin(ctx, runningKey{key, generation}, kept)
 	if q == nil {
 		return nil, errBusy
@@ -72,6 +78,19 @@ func (a *asker) answer(ctx context.Context, key asked) (*narInfoText, error) {
 	case <-timer.C:
 		return nil, errLate
 	}
+}
+
+// absent asks a Cache that is Quick.
+func (a *asker) absent(key asked) (absent bool, err error) {
+	quick, ok := a.cache.(Quick)
+	if !ok {
+		return false, nil
+	}
+	err = guarded(func() error {
+		absent = quick.Absent(key.view, key.hash)
+		return nil
+	})
+	return absent, err
 }
 
 // patience is the time for an answer, now.

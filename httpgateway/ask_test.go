@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -450,5 +451,42 @@ func (graceCache) Generation() uint64 { return 1 }
 
 func (graceCache) Info(ctx context.Context, _ string, _ nix.PathHash) (trust.Verified, error) {
 	<-ctx.Done()
+	return trust.Verified{}, ErrNotHere
+}
+
+// TestQuick: what a Quick cache denies it is not asked for, and what it does not deny it is; when it panics that is its
+// own answer's affair.
+func TestQuick(t *testing.T) {
+	cache := &quickCache{}
+	g := New(cache, Options{Budget: ample})
+	defer closeGateway(t, g)
+	if w := get(g, "/"+nix.PathHash{1}.String()+".narinfo"); w.Code != http.StatusNotFound || cache.asked.Load() != 0 {
+		t.Errorf("denied: %d, and Info was asked %d times", w.Code, cache.asked.Load())
+	}
+	if w := get(g, "/"+nix.PathHash{2}.String()+".narinfo"); w.Code != http.StatusNotFound || cache.asked.Load() != 1 {
+		t.Errorf("not denied: %d, and Info was asked %d times", w.Code, cache.asked.Load())
+	}
+	if w := get(g, "/"+nix.PathHash{3}.String()+".narinfo"); w.Code != http.StatusNotFound || cache.asked.Load() != 1 {
+		t.Errorf("panics: %d, and Info was asked %d times", w.Code, cache.asked.Load())
+	}
+}
+
+// quickCache denies path 1, panics over path 3, and has nothing.
+type quickCache struct {
+	Cache
+	asked atomic.Int64
+}
+
+func (*quickCache) Generation() uint64 { return 1 }
+
+func (*quickCache) Absent(_ string, h nix.PathHash) bool {
+	if h == (nix.PathHash{3}) {
+		panic("over path 3")
+	}
+	return h == nix.PathHash{1}
+}
+
+func (q *quickCache) Info(context.Context, string, nix.PathHash) (trust.Verified, error) {
+	q.asked.Add(1)
 	return trust.Verified{}, ErrNotHere
 }

@@ -35,6 +35,14 @@ type Cache interface {
 	Generation() uint64
 }
 
+// Quick is a Cache that can often say at once, from memory alone, that a path is
+// not here: true is what Info would answer with ErrNotHere, false says nothing.
+// It must not block. Most of what Nix asks for is not here, and a goroutine and a
+// timer for each such question would cost more than the answer.
+type Quick interface {
+	Absent(view string, h nix.PathHash) bool
+}
+
 // Nar is an open archive. It is used by one goroutine.
 type Nar interface {
 	// Size is the length of the whole archive in bytes, more than 0.

@@ -23,6 +23,14 @@ func (n *Node) Info(ctx context.Context, view string, h nix.PathHash) (trust.Ver
 	return v, err
 }
 
+// Absent reports, from memory and at once, that no namespace of the view lists h and that there is nobody to ask: Info
+// would say ErrNotHere. False says nothing.
+func (n *Node) Absent(view string, h nix.PathHash) bool {
+	return n.spaces.everyInUse(view, func(sp Space, synced bool) bool {
+		return (synced || sp.Publish) && n.Catalog.Absent(sp.Address, h)
+	})
+}
+
 func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.Verified, error) {
 	v, err := n.known(ctx, spaces, h)
 	if err == nil || !errors.Is(err, ErrNotHere) {

@@ -21,6 +21,17 @@ func TestPublishHereSubstituteThere(t *testing.T) {
 	bob.gets(alice, lib)
 	bob.gets(alice, app)
 	unknown := alice.nix.build("never-published", "1", 1000)
+	if !bob.Absent("", unknown.Hash()) || bob.Absent("", app.Hash()) {
+		t.Error("a synced catalog does not know what it lacks, or denies what it lists")
+	}
+	stranger := w.machine("stranger", node.ShareLAN, nil)
+	if err := bob.Put(node.Space{Alias: "unheard-1", Address: stranger.creates("unheard-1"), Use: true}); err != nil {
+		t.Fatal(err)
+	}
+	if bob.Absent("", unknown.Hash()) || !bob.Absent("acme-1", unknown.Hash()) {
+		t.Error("what a namespace lists that was never synced is not known")
+	}
+	bob.Drop(bob.Spaces()[1].Address)
 	if _, err := bob.reads(unknown); !errors.Is(err, node.ErrNotHere) {
 		t.Errorf("a path that nobody published: %v", err)
 	}

@@ -132,6 +132,22 @@ func (s *spaces) inUse(view string) []Space {
 	return out
 }
 
+// everyInUse reports whether ok holds for all spaces of a view. It allocates nothing.
+func (s *spaces) everyInUse(view string, ok func(sp Space, synced bool) bool) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for i := range s.list {
+		sp := &s.list[i]
+		if !sp.Use || view != "" && sp.Alias != view {
+			continue
+		}
+		if _, synced := s.synced[sp.Address]; !ok(*sp, synced) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *spaces) get(a namespace.Address) (Space, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -26,6 +26,9 @@ func (c gatewayCache) Nar(ctx context.Context, view string, n nix.NarHash, h nix
 	return nar, nil
 }
 
+// Absent makes it Quick.
+func (c gatewayCache) Absent(view string, h nix.PathHash) bool { return c.node.Absent(view, h) }
+
 func (c gatewayCache) Generation() uint64 { return c.node.Generation() }
 
 func notHere(err error) error {
