@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -34,6 +35,52 @@ func TestLock(t *testing.T) {
 	if _, err := durable.TryLock(filepath.Join(path, "below")); err == nil || errors.Is(err, durable.ErrLocked) {
 		t.Errorf("a lock that cannot be: %v", err)
 	}
+}
+
+// A copy of the descriptor, as a process that is being started has, does not
+// keep the lock.
+func TestUnlockDespiteCopies(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := durable.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies := descriptors(t, path)
+	if len(copies) != 1 {
+		t.Skipf("%d descriptors of the lock file found", len(copies))
+	}
+	dup, err := syscall.Dup(copies[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(dup)
+	if err := first.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := durable.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// descriptors is this process's descriptors of the file at path, as far as
+// /dev/fd tells.
+func descriptors(t *testing.T, path string) (fds []int) {
+	t.Helper()
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join("/dev/fd", e.Name()))
+		if fd, aerr := strconv.Atoi(e.Name()); err == nil && aerr == nil && target == path {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
 }
 
 func TestSpaceAt(t *testing.T) {

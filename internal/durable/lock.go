@@ -25,13 +25,7 @@ func TryLock(path string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err != syscall.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err := flock(f, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", path, ErrLocked)
@@ -41,5 +35,18 @@ func TryLock(path string) (*Lock, error) {
 	return &Lock{f: f}, nil
 }
 
-// Unlock gives the lock up.
-func (l *Lock) Unlock() error { return l.f.Close() }
+// Unlock gives the lock up. It says so to the system before it closes the file:
+// a process that this one is just starting may have a copy of the descriptor,
+// and the lock would live until that is closed.
+func (l *Lock) Unlock() error {
+	return errors.Join(flock(l.f, syscall.LOCK_UN), l.f.Close())
+}
+
+// flock is flock(2), begun again when a signal interrupts it.
+func flock(f *os.File, how int) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), how); err != syscall.EINTR {
+			return err
+		}
+	}
+}

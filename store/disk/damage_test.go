@@ -114,13 +114,22 @@ func TestWrongContent(t *testing.T) {
 	}
 	wantStates(t, s, "corrupt", 0, 1)
 	wantStates(t, s, "absent", 0, 1)
+	rebuild := func() {
+		t.Helper()
+		closeStore(t, s)
+		if err := disk.RebuildIndex(t.Context(), dir, quiet(disk.Options{})); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir, disk.Options{})
+	}
+	rebuild()
+	if ok, err := s.Has(t.Context(), key); ok || err != nil {
+		t.Errorf("a new index has the wrong content: %v, %v", ok, err)
+	}
 	fill(t, s, 0, 1)
 	wantStates(t, s, "right", 0, 3)
-	closeStore(t, s)
-	if err := disk.RebuildIndex(t.Context(), dir, quiet(disk.Options{})); err != nil {
-		t.Fatal(err)
-	}
-	wantStates(t, open(t, dir, disk.Options{}), "right", 0, 3)
+	rebuild()
+	wantStates(t, s, "right", 0, 3)
 }
 
 // Damage before the commit: the batch must not vouch for it.

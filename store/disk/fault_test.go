@@ -345,6 +345,45 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// What a failed write left is cut off at once, so that it takes no room, and
+// the pack goes on to be used.
+func TestFailedWriteIsCutOff(t *testing.T) {
+	for _, effect := range []durabletest.Effect{durabletest.Undone, durabletest.Half, durabletest.Done} {
+		dir, d := t.TempDir(), durabletest.New()
+		s := open(t, dir, disk.Options{FS: d})
+		fill(t, s, 0, 1)
+		before := stats(t, s).Bytes
+		d.Fail(func(op durabletest.Op, _ string) (durabletest.Effect, error) {
+			if op == durabletest.OpWrite {
+				return effect, errInjected
+			}
+			return durabletest.Done, nil
+		})
+		k, raw := chunk(1)
+		b := begin(t, s)
+		if err := store.Receive(t.Context(), b, store.NewCodec(), k, raw); !errors.Is(err, errInjected) {
+			t.Errorf("effect %d: %v", effect, err)
+		}
+		d.Fail(nil)
+		fi, err := os.Stat(packs(t, dir)[0])
+		if err != nil || fi.Size() != before || stats(t, s).Bytes != before {
+			t.Errorf("effect %d: %d bytes on disk, %d counted, %v; want %d", effect, fi.Size(), stats(t, s).Bytes, err, before)
+		}
+		if err := b.Commit(t.Context()); err != nil {
+			t.Errorf("effect %d: a batch whose put failed: %v", effect, err)
+		}
+		wantStates(t, s, "absent", 1, 2)
+		if err := b.Close(); err != nil { // which leaves the pack to the next
+			t.Fatal(err)
+		}
+		fill(t, s, 1, 3)
+		wantStates(t, s, "right", 0, 3)
+		if n := len(packs(t, dir)); n != 1 {
+			t.Errorf("effect %d: %d packs", effect, n)
+		}
+	}
+}
+
 // What is put while a commit is under way needs another one.
 func TestPutDuringCommit(t *testing.T) {
 	d := durabletest.New()

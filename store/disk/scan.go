@@ -35,9 +35,6 @@ func scan(ctx context.Context, r io.ReaderAt, m mark, from, size int64, found fu
 		if err != nil {
 			return end, err
 		}
-		if off+rec.size() > size {
-			return end, nil
-		}
 		f, err := w.frame(off, rec)
 		if err == nil {
 			err = found(rec, off, f)
@@ -109,7 +106,7 @@ func (w *window) header(off int64, m mark) (record, error) {
 	return rec, nil
 }
 
-// frame reads the data of the record at off, which lies within the file.
+// frame reads the data of the record at off.
 func (w *window) frame(off int64, rec record) (store.Frame, error) {
 	whole, err := w.at(off, int(rec.size()))
 	if err != nil {

@@ -117,6 +117,9 @@ func TestTornTailBelowIndex(t *testing.T) {
 		if got := damagedOf(t, s); len(got) != 0 {
 			t.Errorf("cut at %d: still damaged: %v", cut, got)
 		}
+		if len(packs(t, dir)) != 2 {
+			t.Errorf("cut at %d: the pack that is cut short is written to", cut)
+		}
 		closeStore(t, s)
 		s = open(t, dir, disk.Options{})
 		wantStates(t, s, "right", 0, n)
