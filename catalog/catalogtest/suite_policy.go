@@ -160,7 +160,11 @@ func testClosedWriter(t *testing.T, b *Bench) {
 	if raw, err := b.Catalog.KeepList(t.Context(), b.Address, list.ID()); err != nil || !bytes.Equal(raw, list.Append(nil)) {
 		t.Fatalf("KeepList: %q, %v", raw, err)
 	}
-	if _, err := b.Catalog.KeepList(t.Context(), b.Address, namespace.ID{1}); !errors.Is(err, catalog.ErrNotFound) {
+	other := &namespace.KeepList{Namespace: b.Address}
+	if err := b.Texts.PutText(t.Context(), catalog.TextKeepList, other.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Catalog.KeepList(t.Context(), b.Address, other.ID()); !errors.Is(err, catalog.ErrNotFound) {
 		t.Fatalf("KeepList of another: %v", err)
 	}
 	// A later document may keep more, and less.
