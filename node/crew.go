@@ -19,7 +19,16 @@ type crew struct {
 	workers  sync.WaitGroup
 
 	mu sync.Mutex
-	at map[*remote]int // workers of each peer; those of a peer that failed stay away
+	at map[*remote]*provider
+}
+
+// provider is what a download knows of one peer that it asks.
+type provider struct {
+	workers int // guarded by crew.mu
+
+	// What follows is guarded by download.mu.
+	lacks map[int]bool // chunks that it said it does not have
+	vain  int          // claims in a row of which it had nothing
 }
 
 func (c *crew) wait() { c.workers.Wait() }
@@ -28,8 +37,8 @@ func (c *crew) size() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := 0
-	for _, n := range c.at {
-		all += n
+	for _, p := range c.at {
+		all += p.workers
 	}
 	return all
 }
@@ -41,22 +50,23 @@ func (c *crew) hire(ctx context.Context) {
 		c.mu.Lock()
 		_, known := c.at[r]
 		room := len(c.at) < providersAtOnce
+		p := &provider{workers: claimsEach, lacks: make(map[int]bool)}
 		if !known && room {
-			c.at[r] = claimsEach
+			c.at[r] = p
 		}
 		c.mu.Unlock()
 		if known || !room {
 			continue
 		}
 		for range claimsEach {
-			c.workers.Go(func() { c.work(ctx, r) })
+			c.workers.Go(func() { c.work(ctx, r, p) })
 		}
 	}
 }
 
 func (c *crew) leave(r *remote) {
 	c.mu.Lock()
-	if c.at[r]--; c.at[r] <= 0 {
+	if c.at[r].workers--; c.at[r].workers == 0 {
 		delete(c.at, r)
 	}
 	c.mu.Unlock()
@@ -65,8 +75,8 @@ func (c *crew) leave(r *remote) {
 	c.download.mu.Unlock()
 }
 
-// work claims and fetches from r until nothing is missing or r fails.
-func (c *crew) work(ctx context.Context, r *remote) {
+// work claims and fetches from r until nothing is missing, r fails, or r has nothing of what is missing.
+func (c *crew) work(ctx context.Context, r *remote, p *provider) {
 	defer c.leave(r)
 	d := c.download
 	for ctx.Err() == nil {
@@ -76,7 +86,11 @@ func (c *crew) work(ctx context.Context, r *remote) {
 		if missing == 0 {
 			return
 		}
-		mine := d.claim(d.node.peers.share(r))
+		mine, hope := d.claim(d.node.peers.share(r), p)
+		if !hope {
+			d.node.peers.setAbsent(r, d.key.body)
+			return
+		}
 		if len(mine) == 0 {
 			select {
 			case <-ctx.Done():
@@ -87,6 +101,9 @@ func (c *crew) work(ctx context.Context, r *remote) {
 			continue
 		}
 		err := c.fetch(ctx, r, mine)
+		if errors.Is(err, transfer.ErrAbsent) && d.missed(p, mine) {
+			err = nil // it may have other chunks
+		}
 		d.release(mine)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -163,7 +180,7 @@ func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
 		switch {
 		case err == nil:
 			c.download.arrived(i, data, true)
-		case errors.Is(err, store.ErrFull):
+		case data != nil && ctx.Err() == nil: // the bytes are right, and the store did not take them
 			if err := c.hold(ctx, i, data); err != nil {
 				return raw, err
 			}
@@ -177,12 +194,12 @@ func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
 	return raw, nil
 }
 
-// hold keeps chunk i in memory for a reader, once there is room.
+// hold keeps chunk i in memory for a reader, once there is room; at once if a reader waits for it.
 func (c *crew) hold(ctx context.Context, i int, data []byte) error {
 	d := c.download
 	for {
 		d.mu.Lock()
-		full, wake := d.heldSize >= 2*heldBytes, d.wake
+		full, wake := d.heldSize >= 2*heldBytes && d.wanted[i] == 0, d.wake
 		d.mu.Unlock()
 		if !full {
 			d.arrived(i, data, false)

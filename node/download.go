@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -27,8 +28,9 @@ type download struct {
 	mu       sync.Mutex
 	scanned  bool
 	state    []chunkState
-	missing  int // chunks that are neither here nor held
-	from     int // where claims begin: the lowest chunk that a reader waits for
+	missing  int         // chunks that are neither here nor held
+	from     int         // where claims begin: near the lowest chunk that a reader waits for
+	wanted   map[int]int // how many readers wait for each chunk
 	held     map[int][]byte
 	heldSize int
 	recent   recent // what came last, so that a reader close behind need not decode and check it again
@@ -63,7 +65,7 @@ func (n *Node) join(v trust.Verified, body *parsedBody) (*download, error) {
 		return d, nil
 	}
 	d := &download{node: n, key: key, v: v, body: body, done: make(chan struct{}), state: make([]chunkState, len(body.body.Chunks)),
-		held: make(map[int][]byte), wake: make(chan struct{}), readers: 1, progress: n.Now()}
+		held: make(map[int][]byte), wanted: make(map[int]int), wake: make(chan struct{}), readers: 1, progress: n.Now()}
 	ctx, cancel, running := n.tasks.Context()
 	if !running {
 		return nil, ErrOffline
@@ -112,6 +114,8 @@ func (d *download) tell() {
 // wait returns when chunk i is here: with its bytes, for reading only, if they are in memory, else nil, and it is in the
 // store.
 func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
+	d.want(i)
+	defer d.unwant(i)
 	for {
 		d.mu.Lock()
 		if d.scanned {
@@ -146,6 +150,23 @@ func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
 			return nil, ctx.Err()
 		case <-wake:
 		}
+	}
+}
+
+// want notes that a reader waits for chunk i: it is fetched first, and however little room there is.
+func (d *download) want(i int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wanted[i]++; d.heldSize >= heldBytes {
+		d.tell() // workers wait for room
+	}
+}
+
+func (d *download) unwant(i int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wanted[i]--; d.wanted[i] == 0 {
+		delete(d.wanted, i)
 	}
 }
 
@@ -222,7 +243,7 @@ func (d *download) scan(ctx context.Context, batch store.Batch) error {
 // supervise keeps workers on the best providers, commits now and then, and gives up when nobody delivers.
 func (d *download) supervise(ctx context.Context, batch store.Batch) error {
 	ctx, cancel := context.WithCancel(ctx)
-	crew := &crew{download: d, batch: batch, at: make(map[*remote]int)}
+	crew := &crew{download: d, batch: batch, at: make(map[*remote]*provider)}
 	defer crew.wait()
 	defer cancel()
 	sought := false
@@ -275,18 +296,20 @@ func (d *download) holding() bool {
 	return len(d.held) > 0
 }
 
-// claim takes up to size raw bytes of free chunks from the first that a reader waits for.
-func (d *download) claim(size int) []int {
+// claim takes for p up to size raw bytes of free chunks, those that readers wait for first; while memory is full, only
+// those. hope is false when p has nothing of what is missing.
+func (d *download) claim(size int, p *provider) (mine []int, hope bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.heldSize >= heldBytes {
-		return nil
-	}
-	var mine []int
+	first, full := d.first(p), d.heldSize >= heldBytes
 	ranges, previous := 0, -2
 	for k := range d.state {
-		i := (d.from + k) % len(d.state)
-		if d.state[i] != chunkFree {
+		i := (first + k) % len(d.state)
+		if d.state[i] == chunkHere || d.state[i] == chunkHeld || p.lacks[i] {
+			continue
+		}
+		hope = true
+		if d.state[i] != chunkFree || full && d.wanted[i] == 0 {
 			continue
 		}
 		if i != previous+1 {
@@ -300,7 +323,44 @@ func (d *download) claim(size int) []int {
 		size -= int(d.body.body.Chunks[i].Length)
 		mine = append(mine, i)
 	}
-	return mine
+	return mine, hope
+}
+
+// first is where a claim of p begins: at the lowest free chunk that a reader waits for, but anywhere when p had nothing of
+// what was asked last. It is called with mu held.
+func (d *download) first(p *provider) int {
+	if p.vain > 0 {
+		return rand.IntN(len(d.state))
+	}
+	first := -1
+	for i := range d.wanted {
+		if d.state[i] == chunkFree && !p.lacks[i] && (first < 0 || i < first) {
+			first = i
+		}
+	}
+	if first < 0 {
+		return d.from
+	}
+	return first
+}
+
+// missed notes that p said it lacks those of mine that did not come, and reports whether it is worth asking for others.
+func (d *download) missed(p *provider, mine []int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	missed := 0
+	for _, i := range mine {
+		if d.state[i] == chunkClaimed {
+			p.lacks[i] = true
+			missed++
+		}
+	}
+	if missed < len(mine) {
+		p.vain = 0
+	} else {
+		p.vain++
+	}
+	return p.vain < vainClaims
 }
 
 // release frees those of mine that did not come.

@@ -48,6 +48,9 @@ const (
 	claimBytes  = 4 << 20
 	claimsEach  = 2
 	claimRanges = 1024
+	// vainClaims: a peer that had nothing of so many claims in a row, at places taken by chance, is not asked for more of
+	// that body: it has little of it.
+	vainClaims = 8
 	// providersAtOnce bounds the peers one body is fetched from.
 	providersAtOnce = 6
 	// stallTime: a provider that delivers nothing for so long is overtaken.

@@ -132,7 +132,8 @@ func (s *Server) document(a namespace.Address) (trust.Document, bool) {
 	return p.Document()
 }
 
-// Chunks answers with the chunks of a body of a, as runs of at most runRaw bytes: the frames of neighbouring chunks in
+// Chunks answers with the chunks of a body of a that are here, and transfer.ErrAbsent after them if some are not, as runs
+// of at most runRaw bytes:
 // one encoding stand behind each other, as they lie in the store.
 func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.Address, id content.BodyID, ranges []transfer.Range, send func(transfer.Run) error) error {
 	if !s.shared(from, a) {
@@ -148,24 +149,33 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 	if err != nil {
 		return err
 	}
-	out := &runWriter{send: send}
+	out, lacking := &runWriter{send: send}, false
 	for _, rg := range ranges {
 		if uint64(rg.First)+uint64(rg.Count) > uint64(len(body.body.Chunks)) {
 			return transfer.BadRequest("chunks %d+%d of %d", rg.First, rg.Count, len(body.body.Chunks))
 		}
 		for i := rg.First; i < rg.First+rg.Count; i++ {
 			frame, err := s.node.Store.Frame(ctx, store.ChunkKey(body.body.Chunks[i].ID))
-			if err != nil {
-				s.node.bodies.setWhole(id, false)
-				return errors.Join(out.flush(), transfer.ErrAbsent)
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
-			if err := out.add(i, frame); err != nil {
+			if err != nil { // a gap: the rest is given all the same
+				lacking = true
+				err = out.flush()
+			} else {
+				err = out.add(i, frame)
+			}
+			if err != nil {
 				return err
 			}
 		}
 		if err := out.flush(); err != nil {
 			return err
 		}
+	}
+	if lacking {
+		s.node.bodies.setWhole(id, false)
+		return transfer.ErrAbsent
 	}
 	return nil
 }
