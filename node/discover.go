@@ -42,8 +42,8 @@ func (n *Node) walkAll(ctx context.Context, last map[namespace.Address]time.Time
 	defer walks.Wait()
 	for _, sp := range n.spaces.all() {
 		serving := len(n.peers.serving(sp.Address, nil))
-		if !sp.Address.CanPublish() || n.shareOf(sp) == ShareLAN && sp.Publish {
-			continue // nothing of it is in the DHT
+		if !sp.Address.CanPublish() || sp.nearby() {
+			continue // the DHT has nothing of it, or must not hear of it
 		}
 		lonely = lonely || serving == 0
 		if serving > 0 && n.Now().Sub(last[sp.Address]) < discoverInterval {
@@ -86,6 +86,9 @@ func (n *Node) meet(ctx context.Context, info peer.Info) {
 // namespace's catalog names in public.
 func (n *Node) seek(ctx context.Context, a namespace.Address, h nix.PathHash) {
 	if n.router() == nil || n.network() == nil {
+		return
+	}
+	if sp, known := n.spaces.get(a); !known || sp.nearby() {
 		return
 	}
 	n.walk(ctx, dht.PathKey(a, h))

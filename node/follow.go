@@ -21,10 +21,13 @@ func (n *Node) followPeer(ctx context.Context, r *remote) {
 	followed := make(map[namespace.Address]context.CancelFunc)
 	for {
 		changes := n.spaces.changes()
-		known := make(map[namespace.Address]bool)
+		wanted := make(map[namespace.Address]bool)
 		for _, sp := range n.spaces.all() {
-			known[sp.Address] = true
-			if _, already := followed[sp.Address]; already || !n.mayAsk(r, sp) {
+			if !n.mayAsk(r, sp) {
+				continue
+			}
+			wanted[sp.Address] = true
+			if followed[sp.Address] != nil {
 				continue
 			}
 			one, cancel := context.WithCancel(ctx)
@@ -32,7 +35,7 @@ func (n *Node) followPeer(ctx context.Context, r *remote) {
 			all.Go(func() { n.follow(one, r, sp.Address) })
 		}
 		for a, cancel := range followed {
-			if !known[a] {
+			if !wanted[a] {
 				cancel()
 				delete(followed, a)
 			}
@@ -50,7 +53,7 @@ func (n *Node) followPeer(ctx context.Context, r *remote) {
 
 // mayAsk reports whether r may learn that this node cares about sp: of what is meant for the LAN, nobody beyond it.
 func (n *Node) mayAsk(r *remote, sp Space) bool {
-	return sp.Address.CanPublish() && (sp.Share != ShareLAN && sp.Share != ShareNone || r.conn.LAN())
+	return sp.Address.CanPublish() && (!sp.nearby() || r.conn.LAN())
 }
 
 // follow syncs one namespace with one peer, on connection and then whenever the peer has something new.
@@ -59,7 +62,11 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 	defer n.peers.endPoll(r, a)
 	var at position
 	for ctx.Err() == nil {
+		begun := n.Now()
 		again, err := n.syncOnce(ctx, r, a, &at)
+		if at.round(n.Now().Sub(begun)) {
+			pause(ctx, pollInterval)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -102,12 +109,27 @@ type position struct {
 	epoch  [16]byte
 	cursor uint64
 	idle   bool // the last answer had nothing more to take: the next request may wait for news
+	news   bool // the last round brought something
+	quick  int  // rounds in a row that brought nothing and were over at once
+}
+
+// round takes note of one round, and reports whether it is time for a pause: the peer says over and over that there is more
+// and has nothing, or does not wait when it is asked to.
+func (p *position) round(took time.Duration) bool {
+	if p.news || took >= quickRound {
+		p.quick = 0
+		return false
+	}
+	p.quick++
+	return p.quick%quickRounds == 0
 }
 
 // syncOnce asks r what is new in a and takes it in. again: there is more, or something to compare once more.
 func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at *position) (again bool, err error) {
+	following := ctx
 	ctx, cancel := context.WithTimeout(ctx, syncRoundTimeout)
 	defer cancel()
+	at.news = false
 	var req transfer.SyncRequest // to a stranger: nothing about what is here
 	if r.conn.LAN() || n.peers.answersFor(r, a) {
 		if req, err = n.syncRequest(ctx, a, at); err != nil {
@@ -124,20 +146,22 @@ func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at 
 	}
 	if answer.Equal {
 		at.idle, at.epoch, at.cursor = true, answer.Epoch, answer.Cursor
-		n.spaces.markSynced(a, n.Now())
+		n.markSynced(a)
 		return false, nil
 	}
 	at.idle = false
 	took, err := n.takePublications(ctx, r, a, answer.Added)
+	if err == nil && !answer.Known && len(answer.Buckets) > 0 {
+		var more int
+		more, err = n.compareBuckets(ctx, r, a, answer.Buckets)
+		took += more
+	}
+	at.news = took > 0
+	if took > 0 && !isLie(err) && ctx.Err() != nil && following.Err() == nil {
+		return true, nil // there is more than one round has time for: go on from here at once
+	}
 	if err != nil {
 		return false, err
-	}
-	if !answer.Known && len(answer.Buckets) > 0 {
-		more, err := n.compareBuckets(ctx, r, a, answer.Buckets)
-		if err != nil {
-			return false, err
-		}
-		took += more
 	}
 	at.epoch, at.cursor = answer.Epoch, answer.Cursor
 	if answer.More || took > 0 {
@@ -145,8 +169,15 @@ func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at 
 	}
 	// The peer lacks what this node has, or holds what this node may not take: there is nothing more to learn from it now.
 	at.idle = true
-	n.spaces.markSynced(a, n.Now())
+	n.markSynced(a)
 	return false, nil
+}
+
+// markSynced notes that this node has what a peer has of a. Without a document it has nothing, whatever a peer says.
+func (n *Node) markSynced(a namespace.Address) {
+	if _, ok := n.Catalog.Policy(a); ok {
+		n.spaces.markSynced(a, n.Now())
+	}
 }
 
 func (n *Node) syncRequest(ctx context.Context, a namespace.Address, at *position) (transfer.SyncRequest, error) {

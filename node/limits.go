@@ -22,7 +22,11 @@ const (
 	longPolls = 4
 	// pollInterval is the time between two syncs without a long poll, and between attempts after an error.
 	pollInterval = time.Minute
-	// syncRoundTimeout ends one sync request: the long poll of 60 s and time to answer.
+	// quickRounds: after so many rounds in a row that took less than quickRound each and brought nothing, a peer is left
+	// alone for pollInterval. Honest ones need fewer: each names changesAtOnce publications.
+	quickRounds = 64
+	quickRound  = time.Second
+	// syncRoundTimeout ends one round: the long poll of 60 s and time to answer, or to fetch what was named.
 	syncRoundTimeout = 75 * time.Second
 	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
 	fetchTextTimeout = 30 * time.Second

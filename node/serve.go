@@ -132,9 +132,9 @@ func (s *Server) document(a namespace.Address) (trust.Document, bool) {
 	return p.Document()
 }
 
-// Chunks answers with the chunks of a body of a that are here, and transfer.ErrAbsent after them if some are not, as runs
-// of at most runRaw bytes:
-// one encoding stand behind each other, as they lie in the store.
+// Chunks answers with the chunks of a body of a that are here, and with transfer.ErrAbsent after them if some are not. They
+// go out as runs of at most runRaw bytes: the frames of neighbouring chunks in one encoding stand behind each other, as
+// they lie in the store.
 func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.Address, id content.BodyID, ranges []transfer.Range, send func(transfer.Run) error) error {
 	if !s.shared(from, a) {
 		return transfer.ErrAbsent

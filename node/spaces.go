@@ -61,6 +61,10 @@ type Space struct {
 	Declared string
 }
 
+// nearby reports whether the namespace was marked as no business of anybody beyond the LAN: then nobody there learns that
+// this node cares about it.
+func (sp Space) nearby() bool { return sp.Share == ShareLAN || sp.Share == ShareNone }
+
 // spaces is the ordered list of namespaces this node knows. The order is the order of preference.
 type spaces struct {
 	changed func()

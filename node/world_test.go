@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"sync"
@@ -18,11 +19,13 @@ import (
 
 	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/catalog/catalogtest"
+	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/dht/dhttest"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/store"
 	"github.com/flurry-nix/flurry/store/storetest"
 	"github.com/flurry-nix/flurry/transfer"
@@ -36,6 +39,8 @@ type world struct {
 	t   *testing.T
 	net *transfertest.Net
 	dht *dhttest.Network
+
+	site string // where new machines stand: those at one site are on each other's LAN
 }
 
 func newWorld(t *testing.T) *world {
@@ -54,7 +59,7 @@ type machine struct {
 	keys   *keys
 	nix    *fakeNix
 	link   *transfertest.Node
-	router *dhttest.Node
+	router *askedRouter
 	stop   func()
 }
 
@@ -100,7 +105,7 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 	if wrap != nil {
 		handler = wrap(handler)
 	}
-	m.link = w.net.Node(name, handler)
+	m.link = w.net.NodeAt(w.site, name, handler)
 	m.stop = sync.OnceFunc(func() {
 		m.link.Close()
 		cancel()
@@ -114,10 +119,30 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 // online puts the node on the wire.
 func (m *machine) online() {
 	m.w.t.Helper()
-	m.router = m.w.dht.Join(m.link.Self())
+	m.router = &askedRouter{Node: m.w.dht.Join(m.link.Self()), times: make(map[dht.Key]int)}
 	if err := m.GoOnline(m.link, m.router); err != nil {
 		m.w.t.Fatal(err)
 	}
+}
+
+// askedRouter counts what its node asks the DHT for.
+type askedRouter struct {
+	*dhttest.Node
+	mu    sync.Mutex
+	times map[dht.Key]int
+}
+
+func (r *askedRouter) Providers(ctx context.Context, k dht.Key) iter.Seq[peer.Info] {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.times[k]++
+	return r.Node.Providers(ctx, k)
+}
+
+func (r *askedRouter) asked(k dht.Key) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.times[k]
 }
 
 // meet connects m to others.
