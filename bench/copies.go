@@ -13,17 +13,14 @@ import (
 
 // publish compares flurry publish of the closure with nix copy to a zstd cache of files, both into empty directories.
 func (b *bench) publish(ctx context.Context) error {
-	theirs, err := b.median(func(round int) (float64, error) {
+	nix := func(round int) (float64, error) {
 		dir := filepath.Join(b.dir, fmt.Sprintf("file-%d", round))
 		took, err := timed(func() error {
 			return b.nix(ctx, append([]string{"copy", "--to", "file://" + dir + "?compression=zstd"}, b.r1...)...)
 		})
 		return took, errors.Join(err, os.RemoveAll(dir))
-	})
-	if err != nil {
-		return err
 	}
-	ours, err := b.median(func(round int) (float64, error) {
+	ours := func(round int) (float64, error) {
 		d, err := b.daemon(ctx, fmt.Sprintf("publish-%d", round))
 		if err != nil {
 			return 0, err
@@ -33,39 +30,31 @@ func (b *bench) publish(ctx context.Context) error {
 		}
 		took, err := timed(func() error { return d.ask(ctx, nil, append([]string{"publish", "acme-1", "--full"}, b.r1...)...) })
 		return took, errors.Join(err, d.drop())
-	})
+	}
+	m, err := b.medians(rival{"nix", nix}, rival{"ours", ours})
 	if err != nil {
 		return err
 	}
-	b.line("publish the closure", ours, theirs, "s", "nix copy --to file zstd")
+	b.line("publish the closure", m["ours"], m["nix"], "s", "nix copy --to file zstd")
 	return nil
 }
 
-// cache makes a binary cache of files with the closure, for nginx.
-func (b *bench) cache(ctx context.Context, name, compression string) (string, error) {
-	dir := filepath.Join(b.dir, name)
-	return dir, b.nix(ctx, append([]string{"copy", "--to", "file://" + dir + "?compression=" + compression}, b.r1...)...)
+// cache makes a binary cache of files with the closure and puts an nginx before it.
+func (b *bench) cache(ctx context.Context, compression string) (url string, stop func() error, err error) {
+	dir := filepath.Join(b.dir, "cache-"+compression)
+	if err := b.nix(ctx, append([]string{"copy", "--to", "file://" + dir + "?compression=" + compression}, b.r1...)...); err != nil {
+		return "", nil, err
+	}
+	return b.nginx(ctx, dir)
 }
 
 // fetch compares copies from a gateway that has nothing and from one that has it all with copies from nginx.
 func (b *bench) fetch(ctx context.Context) error {
-	fromNginx := func(compression string) (float64, error) {
-		dir, err := b.cache(ctx, "cache-"+compression, compression)
-		if err != nil {
-			return 0, err
-		}
-		url, stop, err := b.nginx(ctx, dir)
-		if err != nil {
-			return 0, err
-		}
-		took, err := b.median(func(int) (float64, error) { return b.copyFrom(ctx, url, "", b.r1) })
-		return took, errors.Join(err, stop(), os.RemoveAll(dir))
-	}
-	zstd, err := fromNginx("zstd")
+	zstd, stopZstd, err := b.cache(ctx, "zstd")
 	if err != nil {
 		return err
 	}
-	none, err := fromNginx("none")
+	none, stopNone, err := b.cache(ctx, "none")
 	if err != nil {
 		return err
 	}
@@ -74,7 +63,7 @@ func (b *bench) fetch(ctx context.Context) error {
 		return err
 	}
 	var bob *daemon
-	cold, err := b.median(func(round int) (float64, error) {
+	cold := func(round int) (took float64, err error) {
 		if bob != nil {
 			if err := bob.drop(); err != nil {
 				return 0, err
@@ -84,17 +73,19 @@ func (b *bench) fetch(ctx context.Context) error {
 			return 0, err
 		}
 		return b.copyFrom(ctx, bob.gateway, bob.key, b.r1)
-	})
+	}
+	warm := func(int) (float64, error) { return b.copyFrom(ctx, bob.gateway, bob.key, b.r1) }
+	m, err := b.medians(
+		rival{"zstd", func(int) (float64, error) { return b.copyFrom(ctx, zstd, "", b.r1) }},
+		rival{"cold", cold},
+		rival{"none", func(int) (float64, error) { return b.copyFrom(ctx, none, "", b.r1) }},
+		rival{"warm", warm})
 	if err != nil {
 		return err
 	}
-	b.line("nix copy, gateway fetches all from one peer", cold, zstd, "s", "nginx, zstd")
-	warm, err := b.median(func(int) (float64, error) { return b.copyFrom(ctx, bob.gateway, bob.key, b.r1) })
-	if err != nil {
-		return err
-	}
-	b.line("nix copy, gateway holds it", warm, none, "s", "nginx, none")
-	return errors.Join(bob.drop(), alice.drop())
+	b.line("nix copy, gateway fetches all from one peer", m["cold"], m["zstd"], "s", "nginx, zstd")
+	b.line("nix copy, gateway holds it", m["warm"], m["none"], "s", "nginx, none")
+	return errors.Join(stopZstd(), stopNone(), bob.drop(), alice.drop())
 }
 
 // rebuild counts what a receiver of the closure receives to get all of its rebuild.

@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -122,18 +124,32 @@ func readPaths(name string) ([]string, error) {
 	return paths, nil
 }
 
-// median of what f returned in b.rounds rounds.
-func (b *bench) median(f func(round int) (float64, error)) (float64, error) {
-	var all []float64
+// rival is one of several things that are measured in turn.
+type rival struct {
+	name string
+	run  func(round int) (float64, error)
+}
+
+// medians measures rivals in turn, b.rounds times, so that what the machine does meanwhile falls on all of them, and
+// returns the median of each. Before each measurement the disk is left to settle.
+func (b *bench) medians(rivals ...rival) (map[string]float64, error) {
+	all := make(map[string][]float64)
 	for round := range b.rounds {
-		v, err := f(round)
-		if err != nil {
-			return 0, err
+		for _, r := range rivals {
+			unix.Sync()
+			v, err := r.run(round)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
+			}
+			all[r.name] = append(all[r.name], v)
 		}
-		all = append(all, v)
 	}
-	slices.Sort(all)
-	return all[len(all)/2], nil
+	medians := make(map[string]float64)
+	for name, values := range all {
+		slices.Sort(values)
+		medians[name] = values[len(values)/2]
+	}
+	return medians, nil
 }
 
 // timed is how many seconds f takes.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -44,24 +45,29 @@ func (b *bench) narinfo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rates, slow := make(map[string]float64), make(map[string]float64)
+	slow := make(map[string][]float64)
 	urls := map[string]string{"nginx": nginx + "/" + hash + ".narinfo", "bare": bare + "/", "hit": alice.gateway + "/" + hash + ".narinfo",
 		"miss": alice.gateway + "/00000000000000000000000000000000.narinfo"}
-	for _, name := range []string{"nginx", "bare", "hit", "miss"} {
-		var p99 float64
-		if rates[name], err = b.median(func(int) (float64, error) {
-			rate, p, err := wrk(ctx, urls[name])
-			p99 += p / float64(b.rounds)
+	var rivals []rival
+	for name, url := range urls {
+		rivals = append(rivals, rival{name, func(int) (float64, error) {
+			rate, p, err := wrk(ctx, url)
+			slow[name] = append(slow[name], p)
 			return rate, err
-		}); err != nil {
-			return err
-		}
-		slow[name] = p99
+		}})
+	}
+	rates, err := b.medians(rivals...)
+	if err != nil {
+		return err
+	}
+	p99 := func(name string) float64 {
+		slices.Sort(slow[name])
+		return slow[name][len(slow[name])/2]
 	}
 	b.line("narinfo hits a second, 32 connections", rates["hit"], rates["nginx"], "/s", "nginx, narinfo file")
 	b.line("narinfo misses a second, 32 connections", rates["miss"], rates["nginx"], "/s", "nginx, narinfo file")
-	b.line("narinfo hit, 99th percentile", slow["hit"], slow["bare"], "ms", "bare net/http")
-	b.line("narinfo miss, 99th percentile", slow["miss"], slow["bare"], "ms", "bare net/http")
+	b.line("narinfo hit, 99th percentile", p99("hit"), p99("bare"), "ms", "bare net/http")
+	b.line("narinfo miss, 99th percentile", p99("miss"), p99("bare"), "ms", "bare net/http")
 	b.alone("bare net/http handler, same bytes", rates["bare"], "/s", "")
 	return errors.Join(stop(), stopBare(), alice.drop())
 }
