@@ -2,9 +2,10 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/flurry-nix/flurry/report"
+	"github.com/flurry-nix/flurry/trust"
 )
 
 // ShowQuery says how much of a namespace is wanted beyond its card.
@@ -100,11 +101,29 @@ func (n *Node) showPublications(ctx context.Context, sp Space, q ShowQuery, s *r
 		if q.Most > 0 && len(s.Acts) == q.Most {
 			break
 		}
-		act := report.Publication{ID: p.ID.String(), Signer: p.Signer.Name, Time: p.Time, Expires: p.Expires, Entries: p.Entries, Standing: fmt.Sprint(p.Standing), Roots: []string{}}
+		act := report.Publication{ID: p.ID.String(), Signer: p.Signer.Name, Time: p.Time, Expires: p.Expires, Entries: p.Entries, Standing: standing(p.Standing), Roots: []string{}}
 		for _, r := range p.Roots {
 			act.Roots = append(act.Roots, r.String())
 		}
 		s.Acts = append(s.Acts, act)
 	}
 	return nil
+}
+
+// standing is what a publication counts for, in a word: the reason where it is refused.
+func standing(s trust.Standing) string {
+	var refusal *trust.Refusal
+	switch {
+	case s.State == trust.Live:
+		return "live"
+	case s.State == trust.Held:
+		return "held"
+	case s.State == trust.Expired:
+		return "expired"
+	case s.State == trust.Frozen:
+		return "frozen"
+	case errors.As(s.Err, &refusal):
+		return string(refusal.Why)
+	}
+	return "refused"
 }
