@@ -16,7 +16,8 @@ type Check struct {
 	Chunks   int      `json:"chunks"`
 	Others   int      `json:"others"` // bodies and texts
 	Bytes    int64    `json:"bytes"`
-	Damaged  []string `json:"damaged"`
+	Damaged  []string `json:"damaged"`    // found by this check
+	OutOfUse int      `json:"out_of_use"` // damaged, found whenever, and not stored again since
 	Repaired int      `json:"repaired"`
 	Rebuilt  bool     `json:"rebuilt,omitempty"` // the index was made anew from the packs
 	Exit     int      `json:"exit"`
@@ -28,7 +29,7 @@ func (c *Check) Complete() {
 	if c.Damaged == nil {
 		c.Damaged = []string{}
 	}
-	if len(c.Damaged) > c.Repaired {
+	if c.OutOfUse > 0 || len(c.Damaged) > c.Repaired {
 		c.Exit = ExitFailed
 	}
 }
@@ -61,7 +62,7 @@ func (c Check) PrintText(w io.Writer) {
 	if c.Repaired > 0 {
 		fmt.Fprintf(w, "%d fetched again from peers\n", c.Repaired)
 	}
-	if len(c.Damaged) == 0 {
+	if c.Exit == ExitOK {
 		fmt.Fprintln(w, "nothing is wrong")
 	}
 }
@@ -71,10 +72,9 @@ func (c Check) Problem() *Problem {
 	if c.Exit == ExitOK {
 		return nil
 	}
-	p := &Problem{ID: "store-damaged", Exit: c.Exit, Try: []string{"look at the disk: smartctl -a …"}}
-	all := c.Chunks + c.Others
-	p.Message = fmt.Sprintf("%s of %s do not match their names (disk error?). They are out of use, and fetched again when they are asked for",
-		grouped(len(c.Damaged)), count(all, "record", "records"))
+	bad := max(c.OutOfUse, len(c.Damaged)-c.Repaired)
+	p := StoreDamaged(bad, c.Chunks+c.Others+c.OutOfUse)
+	p.Exit = c.Exit
 	const shown = 10
 	for i, d := range c.Damaged {
 		if i == shown {
@@ -84,4 +84,11 @@ func (c Check) Problem() *Problem {
 		p.Found = append(p.Found, d)
 	}
 	return p
+}
+
+// StoreDamaged is the problem that bad of all records are damaged.
+func StoreDamaged(bad, all int) *Problem {
+	return &Problem{ID: "store-damaged", Try: []string{"look at the disk: smartctl -a …"},
+		Message: fmt.Sprintf("%s of %s do not match their names (disk error?). They are out of use, and fetched again when they are asked for",
+			grouped(bad), count(all, "record", "records"))}
 }

@@ -124,7 +124,7 @@ func TestStatusIsShort(t *testing.T) {
 
 func TestWhy(t *testing.T) {
 	entry := &WhyEntry{Publication: "7f3a", Signer: "ci-main", Time: *before(time.Hour), NarSize: 64_278_528, ToFetch: 8_493_466, Providers: []string{peerA, peerB}}
-	asked := &WhyNix{Asked: *before(49 * time.Second), Answer: "not here", Took: 0.0002, RememberedUntil: before(-time.Hour)}
+	asked := &WhyNix{Asked: *before(49 * time.Second), Answer: "not-here", Took: 0.0002, RememberedUntil: before(-time.Hour)}
 	steps := []WhyStep{{"this machine", "not valid in /nix/store"}, {"acme-1", "published by ci-main, publication 7f3a91c2"}}
 	for name, w := range map[string]Why{
 		"why-available":     {Verdict: Available, Source: "acme-1", Published: entry, Nix: &WhyNix{Asked: *before(26 * time.Hour), Answer: "given", Took: 1.2}},
@@ -228,7 +228,7 @@ func TestPublish(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	good := Check{Chunks: 412_991, Others: 1, Bytes: 6_549_825_126, Rebuilt: true}
-	bad := Check{Chunks: 5, Others: 2, Bytes: 10, Damaged: []string{"chunk 1", "chunk 2"}, Repaired: 1}
+	bad := Check{Chunks: 5, Others: 2, Bytes: 10, Damaged: []string{"chunk 1", "chunk 2"}, OutOfUse: 1, Repaired: 1}
 	for name, c := range map[string]Check{"check": good, "check-damaged": bad} {
 		c.Complete()
 		golden(t, name, c, func(b *bytes.Buffer) {

@@ -26,8 +26,8 @@ type Show struct {
 	Writers      []Writer      `json:"writers,omitempty"`
 	Serving      []string      `json:"serving"` // peers that answer for it now
 	Listen       []string      `json:"listen,omitempty"`
-	Found        []ShowPath    `json:"found,omitempty"` // with a glob
-	Acts         []Publication `json:"acts,omitempty"`  // with --publications
+	Found        []ShowPath    `json:"found,omitzero"` // with a glob
+	Acts         []Publication `json:"acts,omitzero"`  // with --publications
 	Document     string        `json:"document,omitempty"`
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -123,7 +124,7 @@ func (y Why) headline(now time.Time) string {
 }
 
 func (n WhyNix) words(now time.Time) string {
-	said := fmt.Sprintf("asked at %s and was told %q in %s", clock(n.Asked, now), n.Answer, millis(n.Took))
+	said := fmt.Sprintf("asked at %s and was told %q in %s", clock(n.Asked, now), strings.ReplaceAll(n.Answer, "-", " "), millis(n.Took))
 	if n.RememberedUntil != nil {
 		said += "; it may remember that until " + clock(*n.RememberedUntil, now)
 	}

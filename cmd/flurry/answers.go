@@ -37,6 +37,9 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	if full := fullness(v.cfg.State, p); full != nil {
 		s.Problems = append(s.Problems, *full)
 	}
+	if p.Damaged > 0 {
+		s.Problems = append(s.Problems, *report.StoreDamaged(int(p.Damaged), int(p.Chunks+p.Bodies+p.Texts+p.Damaged)))
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.Problems = append(s.Problems, v.warnings...)
@@ -167,6 +170,10 @@ func (v verbs) whyNix(ctx context.Context, h nix.PathHash, w *report.Why) {
 		said = "there is no Nix here"
 	default:
 		said = "its Nix does not answer: " + err.Error()
+		var down *daemon.DownError
+		if errors.As(err, &down) {
+			said = down.Error()
+		}
 	}
 	w.Steps = append([]report.WhyStep{{Asked: report.ThisMachine, Answer: said}}, w.Steps...)
 }

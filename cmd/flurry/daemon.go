@@ -45,7 +45,12 @@ func (sh *shell) daemonCommand() *cobra.Command {
 			}
 			if f.check {
 				name, _ := sh.configFile()
-				return sh.answer(map[string]any{"schema": "flurry/config/1", "file": name, "ok": true}, func(w io.Writer) { fmt.Fprintf(w, "%s is good\n", name) })
+				good := struct {
+					Schema string `json:"schema"`
+					File   string `json:"file"`
+					OK     bool   `json:"ok"`
+				}{"flurry/config/1", name, true}
+				return sh.answer(good, func(w io.Writer) { fmt.Fprintf(w, "%s is good\n", name) })
 			}
 			return sh.runDaemon(cmd.Context(), cfg)
 		},
@@ -223,6 +228,14 @@ func (sh *shell) logger() *slog.Logger {
 		log.Warn(err.Error())
 	}
 	return log
+}
+
+// calmLogger is the logger of commands that answer by themselves: without -v it tells of errors alone.
+func (sh *shell) calmLogger() *slog.Logger {
+	if sh.verbose > 0 {
+		return sh.logger()
+	}
+	return slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // stateProblem says why a daemon cannot have its state directory.

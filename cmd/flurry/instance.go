@@ -104,7 +104,12 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 		options.Signer = &i.local
 	}
 	i.gateway = httpgateway.New(gatewayCache{i.node}, options)
-	return i, nil
+	return i, closeToOthers(cfg.State)
+}
+
+// closeToOthers lets nobody else on this machine list what the node holds; it is asked over its sockets.
+func closeToOthers(state string) error {
+	return errors.Join(os.Chmod(filepath.Join(state, "db"), 0o700), os.Chmod(filepath.Join(state, "index"), 0o700))
 }
 
 // openCatalog opens the catalog's index, and makes it anew from the packs if it is empty and they are not.

@@ -29,7 +29,8 @@ type shell struct {
 	state, socket, config     string
 	timeout                   time.Duration
 
-	cancel context.CancelFunc // ends the time that --timeout gives
+	untimed context.Context    // without --timeout
+	cancel  context.CancelFunc // ends the time that --timeout gives
 }
 
 // run carries out one command and returns its exit code.
@@ -159,8 +160,9 @@ func (sh *shell) before(cmd *cobra.Command, _ []string) error {
 		sh.printVersion()
 		return &exitError{report.ExitOK}
 	}
+	sh.untimed = cmd.Context()
 	if sh.timeout > 0 {
-		ctx, cancel := context.WithTimeout(cmd.Context(), sh.timeout)
+		ctx, cancel := context.WithTimeout(sh.untimed, sh.timeout)
 		sh.cancel = cancel
 		cmd.SetContext(ctx)
 	}

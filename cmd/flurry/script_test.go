@@ -42,6 +42,8 @@ func TestScripts(t *testing.T) {
 			"nixbuild":  cmdNixBuild,
 			"damage":    cmdDamage,
 			"screen":    cmdScreen,
+			"expand":    cmdExpand,
+			"mute":      cmdMute,
 		},
 	})
 }

@@ -79,7 +79,7 @@ func (sh *shell) check(ctx context.Context, rebuild bool, progress func(report.C
 	if err := sh.ownState(state); err != nil {
 		return report.Check{}, err
 	}
-	return checkOffline(ctx, state, rebuild, storedisk.Options{Log: sh.logger()}, progress)
+	return checkOffline(ctx, state, rebuild, storedisk.Options{Log: sh.calmLogger()}, progress)
 }
 
 // ownState refuses a directory that holds no state, and that of another user: what root makes there would be in the
@@ -129,7 +129,7 @@ func checkStore(ctx context.Context, packs *storedisk.Store, progress func(repor
 		c.Damaged = append(c.Damaged, k.String())
 	}
 	s, err := packs.Stats(ctx)
-	c.Chunks, c.Others = int(s.Chunks), int(s.Bodies+s.Texts)
+	c.Chunks, c.Others, c.OutOfUse = int(s.Chunks), int(s.Bodies+s.Texts), int(s.Damaged)
 	c.Complete()
 	return c, err
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +31,7 @@ func (sh *shell) useCommand() *cobra.Command {
 				return usage("flurry use --help", "--as names one namespace, not %d", len(args))
 			}
 			for _, a := range args {
-				if err := sh.use(cmd, r, a); err != nil {
+				if err := sh.use(r, a); err != nil {
 					return err
 				}
 			}
@@ -41,8 +43,11 @@ func (sh *shell) useCommand() *cobra.Command {
 	return cmd
 }
 
+// answerTime is what use has beyond --timeout, to go on the wire and to answer.
+const answerTime = 15 * time.Second
+
 // use puts one namespace in use.
-func (sh *shell) use(cmd *cobra.Command, r control.UseRequest, word string) error {
+func (sh *shell) use(r control.UseRequest, word string) error {
 	r.Namespace = word
 	if strings.Contains(word, ":") { // what is wrong with a key is known here
 		if _, _, err := namespace.ParseHinted(word); err != nil {
@@ -54,8 +59,14 @@ func (sh *shell) use(cmd *cobra.Command, r control.UseRequest, word string) erro
 			return badPeer(err)
 		}
 	}
-	r.Wait = sh.timeout / 4 * 3 // looking for somebody leaves time to answer
-	u, err := sh.daemon().Use(cmd.Context(), r)
+	// What takes time is to look for somebody, which is no error when it fails: the daemon ends it by itself.
+	ctx := sh.untimed
+	if r.Wait = sh.timeout; r.Wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.Wait+answerTime)
+		defer cancel()
+	}
+	u, err := sh.daemon().Use(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -82,8 +93,7 @@ func (sh *shell) leaveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Namespace = args[0]
 			if r.Purge {
-				question := fmt.Sprintf("Forget all that is known of %s here, too?", r.Namespace)
-				if err := sh.confirm(question, "flurry leave "+r.Namespace+" --purge"); err != nil {
+				if err := sh.confirmPurge(cmd.Context(), r.Namespace); err != nil {
 					return err
 				}
 			}
@@ -96,4 +106,22 @@ func (sh *shell) leaveCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&r.Purge, "purge", false, "forget what is known of it, too; asks first")
 	return cmd
+}
+
+// confirmPurge asks, more urgently where more is lost.
+func (sh *shell) confirmPurge(ctx context.Context, name string) error {
+	if sh.yes {
+		return nil
+	}
+	question := fmt.Sprintf("Forget all that is known of %s here, too?", name)
+	if sh.inTerminal {
+		s, err := sh.daemon().Show(ctx, control.ShowRequest{Namespace: name})
+		if err != nil {
+			return err
+		}
+		if s.Publisher {
+			question = fmt.Sprintf("%s is published from here. Forget its document and all %d publications, too? Its key stays; its users will not take a document made anew.", name, s.Publications)
+		}
+	}
+	return sh.confirm(question, "flurry leave "+name+" --purge")
 }

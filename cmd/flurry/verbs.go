@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/node"
@@ -133,11 +135,15 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 }
 
 // used waits until the namespace is synced with somebody, at most wait, and says what is known of it then. Who publishes
-// it from here has nobody to wait for.
+// it from here has nobody to wait for, nor has who has nowhere to look.
 func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (report.Use, error) {
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	synced := !sp.Publish && v.node.WaitSynced(waiting, sp.Address)
+	where := v.whereToLook(sp)
+	synced := false
+	if wait > 0 && !sp.Publish && len(where) > 0 {
+		waiting, cancel := context.WithTimeout(ctx, wait)
+		synced = v.node.WaitSynced(waiting, sp.Address)
+		cancel()
+	}
 	s, err := v.node.Show(ctx, node.ShowQuery{Alias: sp.Alias, Writers: true})
 	if err != nil {
 		return report.Use{}, err
@@ -155,28 +161,36 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 		}
 	}
 	if len(s.Serving) == 0 && s.Serial == 0 && wait > 0 {
-		u.Warnings = append(u.Warnings, v.nobodyFound(sp, wait))
+		u.Warnings = append(u.Warnings, nobodyFound(sp, where, wait))
 	}
 	return u, nil
 }
 
-// nobodyFound says where was looked for somebody who holds sp.
-func (v verbs) nobodyFound(sp node.Space, wait time.Duration) report.Problem {
-	var looked []string
+// whereToLook names the ways to somebody who holds sp.
+func (v verbs) whereToLook(sp node.Space) []string {
+	var where []string
+	if n := v.node.Status(false).Network.Peers; n > 0 {
+		where = append(where, fmt.Sprintf("%d connected", n))
+	}
 	if v.cfg.LAN {
-		looked = append(looked, "LAN")
+		where = append(where, "LAN")
 	}
 	if n := len(v.cfg.Peers) + len(sp.Peers); n > 0 {
-		looked = append(looked, fmt.Sprintf("%d named peers", n))
+		where = append(where, fmt.Sprintf("%d named", n))
 	}
 	if v.cfg.WAN {
-		looked = append(looked, "DHT")
+		where = append(where, "DHT")
 	}
-	where := "nowhere to look"
-	if len(looked) > 0 {
-		where = strings.Join(looked, ", ")
+	return where
+}
+
+// nobodyFound says where was looked for somebody who holds sp.
+func nobodyFound(sp node.Space, where []string, wait time.Duration) report.Problem {
+	looked := "there is nowhere to look: no LAN, no DHT, no peer named"
+	if len(where) > 0 {
+		looked = fmt.Sprintf("%s; %s", strings.Join(where, ", "), wait)
 	}
-	return report.Problem{ID: "nobody-found", Message: fmt.Sprintf("nobody who holds %s was found (%s; %s)", sp.Alias, where, wait),
+	return report.Problem{ID: "nobody-found", Message: fmt.Sprintf("nobody who holds %s was found (%s)", sp.Alias, looked),
 		Found: []string{"a key has no checksum: compare it with the project's page. Or give a place to start:"},
 		Try:   []string{fmt.Sprintf("flurry use %s --peer seed.acme.example", sp.Alias)}}
 }
@@ -195,8 +209,11 @@ func (v verbs) Leave(ctx context.Context, r control.LeaveRequest) (report.Leave,
 	if err := v.spaces.remove(sp.Address, func() { v.node.Drop(sp.Address) }); err != nil {
 		return l, err
 	}
-	if r.Purge {
-		return l, v.catalog.Forget(ctx, sp.Address)
+	if !r.Purge {
+		return l, nil
+	}
+	if err := v.catalog.Forget(ctx, sp.Address); !errors.Is(err, catalog.ErrNotFound) { // nothing was known of it
+		return l, err
 	}
 	return l, nil
 }
