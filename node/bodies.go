@@ -141,14 +141,32 @@ func refersTo(v trust.Verified, h nix.PathHash) bool {
 	return false
 }
 
-// fetchBody asks the peers that serve v's namespace, best first; if that is in vain it looks for others once.
+// fetchBody asks the peers that serve v's namespace, best first; if that is in vain it looks for others, for at most
+// searchTime, and asks each as soon as it is there.
 func (n *Node) fetchBody(ctx context.Context, v trust.Verified) (*parsedBody, error) {
 	b, err := n.bodyFromAny(ctx, v)
-	if errors.Is(err, ErrNoProvider) {
-		n.seek(ctx, v.Address(), v.Path().Hash())
-		b, err = n.bodyFromAny(ctx, v)
+	if !errors.Is(err, ErrNoProvider) {
+		return b, err
 	}
-	return b, err
+	sought := make(chan struct{})
+	search, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	if !n.tasks.Go(func(context.Context) { defer close(sought); n.seek(search, v.Address(), v.Path().Hash()) }) {
+		return nil, ErrOffline
+	}
+	for {
+		changed := n.peers.changes()
+		if b, err = n.bodyFromAny(ctx, v); !errors.Is(err, ErrNoProvider) {
+			return b, err
+		}
+		select {
+		case <-sought:
+			return n.bodyFromAny(ctx, v)
+		case <-search.Done():
+			return nil, err
+		case <-changed:
+		}
+	}
 }
 
 // bodyFromAny asks one peer after the other, the next one as soon as one has failed or been slow, and takes the first
@@ -162,13 +180,16 @@ func (n *Node) bodyFromAny(ctx context.Context, v trust.Verified) (*parsedBody, 
 	waiting := 0
 	for _, r := range candidates {
 		waiting++
-		n.tasks.Go(func(context.Context) {
+		running := n.tasks.Go(func(context.Context) {
 			b, err := n.bodyFrom(ctx, r, v)
 			if err != nil && ctx.Err() == nil {
 				n.fault(r, id, err)
 			}
 			answers <- b
 		})
+		if !running {
+			return nil, ErrOffline
+		}
 		patience := time.NewTimer(bodyPatience)
 		select {
 		case b := <-answers:

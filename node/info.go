@@ -75,7 +75,9 @@ func (n *Node) known(ctx context.Context, spaces []Space, h nix.PathHash) (trust
 		}
 		select {
 		case <-ctx.Done():
-			n.peers.setDeserted(v.Address())
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) { // not when the asker just left
+				n.peers.setDeserted(v.Address())
+			}
 			return trust.Verified{}, gone
 		case <-changed:
 		}

@@ -167,6 +167,7 @@ func (h *withholder) release() error {
 // distrust notes that what v's signer named is not what it said it was.
 func (n *Node) distrust(ctx context.Context, v trust.Verified, why error) {
 	n.Log.Error("published content is wrong; it is not served", "namespace", v.Address().Name(), "path", v.Path().Base(), "signer", v.Signer().Name, "err", why)
+	ctx = context.WithoutCancel(ctx) // the reader may leave, what was found stays
 	if err := n.Catalog.Distrust(ctx, v, why.Error()); err != nil {
 		n.Log.Error("distrusting failed", "path", v.Path().Base(), "err", err)
 	}
@@ -175,7 +176,7 @@ func (n *Node) distrust(ctx context.Context, v trust.Verified, why error) {
 
 // assembled notes that v gave its NarHash here, and announces it where the namespace is given to all.
 func (n *Node) assembled(ctx context.Context, v trust.Verified) {
-	if err := n.Catalog.MarkProven(ctx, v); err != nil {
+	if err := n.Catalog.MarkProven(context.WithoutCancel(ctx), v); err != nil {
 		n.Log.Error("keeping a proof failed", "path", v.Path().Base(), "err", err)
 		return
 	}

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,8 +36,10 @@ func TestNothingIsSyncedWithoutDocument(t *testing.T) {
 			return &transfer.SyncAnswer{Equal: true, Epoch: [16]byte{1}, Cursor: 1}
 		}}
 		mallory := w.machine("mallory", node.ShareAll, func(h transfer.Handler) transfer.Handler { liar.Handler = h; return liar })
-		a := w.machine("alice", node.ShareAll, nil).creates("acme-1")
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
 		bob := w.machine("bob", node.ShareLAN, nil)
+		w.net.Cut(alice.link.Self().ID, bob.link.Self().ID)
 		bob.meet(mallory)
 		if err := bob.Put(node.Space{Alias: "acme-1", Address: a, Use: true}); err != nil {
 			t.Fatal(err)
@@ -114,5 +117,39 @@ func TestLANNamespaceStaysThere(t *testing.T) {
 		if more := bob.router.asked(dht.NamespaceKey(a)) - asked; more != 0 {
 			t.Errorf("the DHT was asked for it %d times", more)
 		}
+	})
+}
+
+// TestAskerWhoLeavesSaysNothing: somebody asks for a listed path that nobody has, and leaves at once. The next one is not
+// told no because of that: a holder may be found while it waits.
+func TestAskerWhoLeavesSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.net.Delay(time.Millisecond)
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		p := alice.nix.build("app", "1", 1000)
+		alice.publishes("acme-1", p)
+		bob := w.machine("bob", node.ShareLAN, nil)
+		bob.meet(alice)
+		bob.uses(a)
+		w.net.Cut(alice.link.Self().ID, bob.link.Self().ID)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Millisecond, cancel)
+		if _, err := bob.Info(ctx, "", p.Hash()); !errors.Is(err, node.ErrNotHere) {
+			t.Fatalf("with nobody to have it: %v", err)
+		}
+		w.net.Heal()
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			bob.meet(alice)
+		}()
+		ctx, cancel = context.WithTimeout(t.Context(), node.BudgetWAN)
+		defer cancel()
+		if _, err := bob.Info(ctx, "", p.Hash()); err != nil {
+			t.Errorf("after an asker left: %v", err)
+		}
+		time.Sleep(time.Second)
 	})
 }
