@@ -146,8 +146,16 @@ func (i *instance) listen(ctx context.Context) (err error) {
 }
 
 // start puts the instance on its sockets, and on the wire if there is a reason to. It runs until ctx ends; wait waits for
-// that.
+// that. After an error nothing runs.
 func (i *instance) start(ctx context.Context) error {
+	var roles control.Roles
+	if i.controlAt != nil {
+		owner, err := ownerOf(i.cfg.State)
+		if err != nil {
+			return err
+		}
+		roles = control.Roles{Owner: owner, Admins: i.cfg.Admins, Publishers: i.cfg.Publishers}
+	}
 	i.group, i.ctx = errgroup.WithContext(ctx)
 	if err := i.node.Start(i.ctx); err != nil {
 		return err
@@ -157,11 +165,6 @@ func (i *instance) start(ctx context.Context) error {
 		i.group.Go(func() error { return i.serveGateway(i.ctx, l) })
 	}
 	if i.controlAt != nil {
-		owner, err := ownerOf(i.cfg.State)
-		if err != nil {
-			return err
-		}
-		roles := control.Roles{Owner: owner, Admins: i.cfg.Admins, Publishers: i.cfg.Publishers}
 		i.group.Go(func() error { return control.Serve(i.ctx, i.controlAt, i.verbs(), roles, i.log) })
 	}
 	if i.consented() {

@@ -37,6 +37,9 @@ func (i *instance) goOnline() error {
 	if i.wire != nil {
 		return nil
 	}
+	if err := i.ctx.Err(); err != nil {
+		return err // nobody would wait for it any more
+	}
 	w, err := i.openWire()
 	if err != nil {
 		return err
@@ -45,22 +48,24 @@ func (i *instance) goOnline() error {
 	var router dht.Router
 	if w.router != nil {
 		router = w.router
-		i.group.Go(func() error { return w.router.Run(i.ctx) })
+		i.group.Go(func() error { return i.quietly("the DHT", w.router.Run(i.ctx)) })
 	}
 	if err := i.node.GoOnline(w.streams, router); err != nil {
 		return err
 	}
 	i.find(i.hints())
 	if i.cfg.LAN {
-		i.group.Go(func() error { return quietly(mdns.New(w.host, i.log).Run(i.ctx, i.found), i) })
+		i.group.Go(func() error {
+			return i.quietly("finding peers on the LAN", mdns.New(w.host, i.log).Run(i.ctx, i.found))
+		})
 	}
 	return nil
 }
 
-// quietly logs the end of a finder: without it there are other ways to find peers.
-func quietly(err error, i *instance) error {
+// quietly logs the end of one way to find peers: there are others, and what is here is served without any.
+func (i *instance) quietly(what string, err error) error {
 	if err != nil && i.ctx.Err() == nil {
-		i.log.Warn("finding peers on the LAN failed", "err", err)
+		i.log.Error(what+" ended", "err", err)
 	}
 	return nil
 }
@@ -146,7 +151,7 @@ func (i *instance) find(hints []peer.Hint) {
 	}
 	finder := static.New(w.host, fresh, static.Options{Permit: w.gate.Permit, Log: i.log})
 	w.finders = append(w.finders, finder)
-	i.group.Go(func() error { return quietly(finder.Run(i.ctx, i.found), i) })
+	i.group.Go(func() error { return i.quietly("finding peers by address", finder.Run(i.ctx, i.found)) })
 }
 
 // unreachable says why hints lead to nobody, as far as it was tried.
