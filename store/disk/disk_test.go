@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/flurry-nix/flurry/internal/durable"
+	"github.com/flurry-nix/flurry/internal/durable/durabletest"
 	"github.com/flurry-nix/flurry/store"
 	"github.com/flurry-nix/flurry/store/disk"
 	"github.com/flurry-nix/flurry/store/storetest"
@@ -116,13 +117,16 @@ func TestStoredOnce(t *testing.T) {
 // What was put and not committed is settled by Close: a download that was
 // interrupted goes on where it was.
 func TestCloseKeepsUncommitted(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, disk.Options{})
+	dir, d := t.TempDir(), durabletest.New()
+	s := open(t, dir, disk.Options{FS: d})
 	k, raw := chunk(1)
 	if err := store.Receive(t.Context(), begin(t, s), store.NewCodec(), k, raw); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
+	if err := d.PowerCut(nil); err != nil {
+		t.Fatal(err)
+	}
 	wantStates(t, open(t, dir, disk.Options{}), "right", 1, 2)
 }
 
