@@ -14,10 +14,10 @@ import (
 )
 
 // publishing is an instance, without network or sockets, that has published made-up packages to acme-1 and uses it.
-func publishing(tb testing.TB) (*instance, []nix.StorePath) {
+func publishing(tb testing.TB, state string) (*instance, []nix.StorePath) {
 	tb.Helper()
 	ctx := tb.Context()
-	i, err := open(ctx, config{State: filepath.Join(tb.TempDir(), "state"), Sign: true, Budget: time.Second, Reserve: 1 << 20}, slog.New(slog.DiscardHandler))
+	i, err := open(ctx, config{State: state, Sign: true, Budget: time.Second, Reserve: 1 << 20}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func publishing(tb testing.TB) (*instance, []nix.StorePath) {
 }
 
 func BenchmarkNarInfo(b *testing.B) {
-	i, paths := publishing(b)
+	i, paths := publishing(b, filepath.Join(b.TempDir(), "state"))
 	for name, url := range map[string]string{"hit": "/" + paths[0].Hash().String() + ".narinfo", "miss": "/" + nix.PathHash{7}.String() + ".narinfo"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

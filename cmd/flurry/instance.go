@@ -112,20 +112,6 @@ func closeToOthers(state string) error {
 	return errors.Join(os.Chmod(filepath.Join(state, "db"), 0o700), os.Chmod(filepath.Join(state, "index"), 0o700))
 }
 
-// openCatalog opens the catalog's index, and makes it anew from the packs if it is empty and they are not.
-func (i *instance) openCatalog(ctx context.Context) (*catalog.Catalog, error) {
-	var err error
-	if i.index, err = catalogdisk.Open(filepath.Join(i.cfg.State, "db", "catalog"), i.log); err != nil {
-		return nil, err
-	}
-	texts := storeTexts{i.packs, i.codec}
-	c, err := catalog.Open(ctx, i.index, texts, time.Now, i.log)
-	if err != nil || len(c.Namespaces()) > 0 {
-		return c, err
-	}
-	return c, c.Rebuild(ctx, texts.all(ctx, store.KindDocument), texts.all(ctx, store.KindKeepList), texts.all(ctx, store.KindPublication))
-}
-
 // pathIsThere reports whether p is in the store directory: then a hole that a publication left is filled. Whether Nix
 // has finished building it is not asked: this is called for every path that depends on a hole.
 func pathIsThere(p nix.StorePath) bool {
