@@ -27,8 +27,16 @@ type KV struct {
 
 var _ catalog.KV = (*KV)(nil)
 
+// damagedName is a file that stands in a directory whose index was found damaged:
+// the next Open says so at once, and its owner makes the index anew.
+const damagedName = "DAMAGED"
+
 // Open opens the store in dir, which it creates when there is none. One process
-// can have it open at a time. Pebble ends the process when it cannot write its
+// can have it open at a time. catalog.ErrDamaged: it was found damaged, now or
+// before, and nothing can be made of it; remove the directory.
+//
+// What is found damaged later does not end the process: the question that met it
+// fails, and the next Open refuses. Pebble ends the process when it cannot write its
 // log, a full disk for example: the caller keeps a reserve.
 func Open(dir string, log *slog.Logger) (*KV, error) {
 	return openFS(dir, vfs.Default, log)
@@ -36,7 +44,22 @@ func Open(dir string, log *slog.Logger) (*KV, error) {
 
 func openFS(dir string, fs vfs.FS, log *slog.Logger) (*KV, error) {
 	cache := pebble.NewCache(cacheSize)
-	db, err := pebble.Open(dir, options(fs, cache, log))
+	mark := fs.PathJoin(dir, damagedName)
+	if _, err := fs.Stat(mark); err == nil {
+		cache.Unref()
+		return nil, fmt.Errorf("open catalog index %s: %w", dir, catalog.ErrDamaged)
+	}
+	o := options(fs, cache, log)
+	o.EventListener = &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
+		log.Error("the catalog's index is damaged; it is made anew at the next start", "file", i.Path, "err", i.Details)
+		if f, err := fs.Create(mark, vfs.WriteCategoryUnspecified); err == nil {
+			_ = f.Close() // an empty file: its name says it all
+		}
+	}}
+	db, err := pebble.Open(dir, o)
+	if pebble.IsCorruptionError(err) {
+		err = errors.Join(catalog.ErrDamaged, err)
+	}
 	if err != nil {
 		cache.Unref()
 		return nil, fmt.Errorf("open catalog index %s: %w", dir, err)

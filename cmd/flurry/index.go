@@ -29,10 +29,12 @@ func (i *instance) openCatalog(ctx context.Context) (*catalog.Catalog, error) {
 			return c, err
 		}
 		i.log.Error("the catalog's index is damaged and is made anew", "err", err)
-		if err := i.index.Close(); err != nil {
-			return nil, err
+		if i.index != nil {
+			if err := i.index.Close(); err != nil {
+				return nil, err
+			}
+			i.index = nil
 		}
-		i.index = nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

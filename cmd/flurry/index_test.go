@@ -44,4 +44,8 @@ func TestIndexIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	reopened("index half made")
+	if err := os.WriteFile(filepath.Join(dir, "DAMAGED"), nil, 0o644); err != nil { // as a question that met damage leaves it
+		t.Fatal(err)
+	}
+	reopened("index damaged")
 }

@@ -62,8 +62,12 @@ func pebbleOptions(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Opt
 		Logger:             pebbleLogger{log},
 		MemTableSize:       memTableBytes,
 		MaxOpenFiles:       maxOpenFiles,
-		FormatMajorVersion: pebble.FormatNewest,
+		FormatMajorVersion: pebble.FormatTableFormatV6, // named, so that a newer library does not change it by itself
 	}
+	// Without this Pebble ends the process. What cannot be read is a record less.
+	o.EventListener = &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) {
+		log.Error("the DHT's store is damaged; remove it to start afresh", "file", i.Path, "err", i.Details)
+	}}
 	o.Experimental.FileCacheShards = 1
 	for i := range o.Levels {
 		// A record that comes is looked for first, and most are new.
