@@ -25,6 +25,9 @@ func badConfig(name string, line int, what string) *report.Problem {
 // wrongType is how the TOML reader complains of a value of another type than its key has.
 var wrongType = regexp.MustCompile(`^toml: (?:line ([0-9]+) )?\(last key "(.*)"\): incompatible types: TOML value has type (\S+); destination has type (\S+)$`)
 
+// noTable is how it complains of a value where a table belongs.
+var noTable = regexp.MustCompile(`^toml: (?:line ([0-9]+) )?\(last key "(.*)"\): type mismatch for \S+: expected table but found (\S+)$`)
+
 // tomlProblem tells what the TOML reader found, with its line.
 func tomlProblem(name string, err error) error {
 	var parse toml.ParseError
@@ -35,7 +38,11 @@ func tomlProblem(name string, err error) error {
 		}
 		return badConfig(name, parse.Position.Line, what)
 	}
-	if m := wrongType.FindStringSubmatch(err.Error()); m != nil {
+	m := wrongType.FindStringSubmatch(err.Error())
+	if n := noTable.FindStringSubmatch(err.Error()); n != nil {
+		m = append(n, "table")
+	}
+	if m != nil {
 		line, _ := strconv.Atoi(m[1]) // no number is line 0: unknown
 		return badConfig(name, line, fmt.Sprintf("%s is %s and should be %s", quotedKey(strings.Split(m[2], ".")), typeWords(m[3]), typeWords(m[4])))
 	}

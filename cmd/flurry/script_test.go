@@ -72,6 +72,7 @@ func setUpScript(env *testscript.Env) error {
 		"FLURRY_STATE="+filepath.Join(env.WorkDir, "st"),
 		"SOCKET="+filepath.Join(env.WorkDir, "st", "control.sock"),
 		"ACME="+acme.public, "ACME_SECRET="+acme.secret, "OTHER="+other.public, "OTHER_SECRET="+other.secret,
+		"GORACE=atexit_sleep_ms=0", // a race detector that waits a second at each exit would take minutes
 		"GONE=/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2",
 	)
 	return nil
