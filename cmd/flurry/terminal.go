@@ -77,7 +77,7 @@ func (p *progress) set(done, of uint64, words string) {
 	}
 	if p.bar == nil {
 		p.bar = progressbar.NewOptions64(int64(of), progressbar.OptionSetWriter(p.sh.err), progressbar.OptionSetDescription(p.what),
-			progressbar.OptionShowBytes(true), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+			progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 	}
 	_ = p.bar.Set64(int64(min(done, of))) // a terminal that went away is no reason to stop
 }
