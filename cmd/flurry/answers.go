@@ -132,9 +132,6 @@ func (v verbs) Why(ctx context.Context, r control.WhyRequest) (report.Why, error
 	return w, err
 }
 
-// negativeTTL is how long Nix remembers "not here" unless it is told otherwise (narinfo-cache-negative-ttl).
-const negativeTTL = time.Hour
-
 // whyGateway adds what this gateway told Nix.
 func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	answers := v.gateway.Memory().Lookup(h)
@@ -150,10 +147,11 @@ func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	if last.Outcome == httpgateway.Given {
 		return
 	}
-	until := last.At.Add(negativeTTL).UTC()
+	ttl := nixRemembers(v.cfg.NixConf)
+	until := last.At.Add(ttl).UTC()
 	w.Nix.RememberedUntil = &until
 	if w.Verdict == report.Available && time.Now().Before(until) {
-		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", "or, for good, in nix.conf: narinfo-cache-negative-ttl = 60")
+		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", fmt.Sprintf("or, for good, in nix.conf: narinfo-cache-negative-ttl = 60 (it is %d)", ttl/time.Second))
 	}
 }
 

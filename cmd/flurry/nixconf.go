@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/flurry-nix/flurry/nix"
 )
@@ -36,8 +38,25 @@ func nixTrusts(dir string) []nix.PublicKey {
 	return keys
 }
 
-// nixConf gathers the two settings of nix.conf that name trusted keys.
-type nixConf struct{ trusted, extra []string }
+// defaultNegativeTTL is how long Nix remembers "not here" unless nix.conf says otherwise (nix.conf(5),
+// narinfo-cache-negative-ttl).
+const defaultNegativeTTL = time.Hour
+
+// nixRemembers is how long this machine's Nix remembers "not here", as the nix.conf in dir says.
+func nixRemembers(dir string) time.Duration {
+	c := nixConf{negativeTTL: defaultNegativeTTL}
+	if dir != "" {
+		c.read(filepath.Join(dir, "nix.conf"), 0)
+	}
+	return c.negativeTTL
+}
+
+// nixConf gathers the settings of nix.conf that matter here: those that name trusted keys, and how long a "no" is
+// remembered.
+type nixConf struct {
+	trusted, extra []string
+	negativeTTL    time.Duration
+}
 
 // read reads a file and those that it includes, in their order. A file that cannot be read says nothing.
 func (c *nixConf) read(name string, depth int) {
@@ -69,5 +88,11 @@ func (c *nixConf) set(key string, values []string) {
 		c.trusted = values
 	case "extra-trusted-public-keys":
 		c.extra = append(c.extra, values...)
+	case "narinfo-cache-negative-ttl":
+		if len(values) == 1 {
+			if n, err := strconv.ParseUint(values[0], 10, 31); err == nil {
+				c.negativeTTL = time.Duration(n) * time.Second
+			}
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestNixConf(t *testing.T) {
@@ -34,5 +35,33 @@ func TestNixConf(t *testing.T) {
 	none.read(filepath.Join(dir, "nothing"), 0)
 	if len(none.trusted)+len(none.extra) > 0 {
 		t.Errorf("no file says %v", none)
+	}
+}
+
+// TestNixRemembers: how long a "no" lasts is what nix.conf says, where it says something that is a time.
+func TestNixRemembers(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"":                                                  time.Hour,
+		"narinfo-cache-negative-ttl = 60":                   time.Minute,
+		"narinfo-cache-negative-ttl = 0":                    0,
+		"narinfo-cache-negative-ttl = soon":                 time.Hour,
+		"narinfo-cache-negative-ttl = -1":                   time.Hour,
+		"narinfo-cache-negative-ttl = 1 2":                  time.Hour,
+		"narinfo-cache-negative-ttl":                        time.Hour,
+		"narinfo-cache-negative-ttl = 99999999999999999999": time.Hour,
+		"narinfo-cache-negative-ttl = 5 # s\nnarinfo-cache-negative-ttl = 7": 7 * time.Second,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "nix.conf"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := nixRemembers(dir); got != want {
+			t.Errorf("%q: %s, not %s", text, got, want)
+		}
+	}
+	for _, dir := range []string{"", filepath.Join(t.TempDir(), "missing")} {
+		if got := nixRemembers(dir); got != time.Hour {
+			t.Errorf("%q: %s", dir, got)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -96,11 +97,8 @@ func publishProblem(alias, state string, err error) error {
 	switch {
 	case err == nil || errors.As(err, &problem):
 		return err
-	case errors.Is(err, daemon.ErrNoNix):
-		return &report.Problem{ID: "no-nix", Exit: report.ExitFailed, Message: "no Nix store here (no daemon's socket, no nix-daemon to start), so there is nothing to take paths from",
-			Try: []string{"the same on a machine with Nix"}}
-	case errors.As(err, &down):
-		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(), Try: []string{"sudo systemctl start nix-daemon"}}
+	case errors.Is(err, daemon.ErrNoNix), errors.As(err, &down):
+		return nixProblem(err)
 	case errors.As(err, &invalid):
 		return notValid(invalid)
 	case errors.As(err, &excluded):
@@ -118,6 +116,22 @@ func publishProblem(alias, state string, err error) error {
 		return p
 	}
 	return err
+}
+
+// nixProblem says why this machine's Nix cannot be asked.
+func nixProblem(err error) error {
+	var down *daemon.DownError
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, daemon.ErrNoNix):
+		return &report.Problem{ID: "no-nix", Exit: report.ExitFailed, Message: "no Nix store here (no daemon's socket, no nix-daemon to start), so there is nothing to take paths from",
+			Try: []string{"the same on a machine with Nix"}}
+	case errors.As(err, &down):
+		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(), Try: []string{"sudo systemctl start nix-daemon"}}
+	}
+	return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: "this machine's Nix does not answer as it should", Found: []string{err.Error()},
+		Try: []string{"sudo systemctl start nix-daemon        or, where there is none, run flurry daemon as the user who owns the store"}}
 }
 
 // diskFull says which bound was met, and what then.

@@ -32,7 +32,7 @@ func (sh *shell) publishCommand() *cobra.Command {
 				return err
 			}
 			var err error
-			if r.Paths, err = sh.paths(args[1:], pathsFrom); err != nil {
+			if r.Paths, err = sh.paths(r.Namespace, args[1:], pathsFrom); err != nil {
 				return err
 			}
 			r.Key = sh.getenv("FLURRY_KEY")
@@ -94,12 +94,12 @@ func checkPublish(cmd *cobra.Command, r control.PublishRequest) error {
 	return nil
 }
 
-// paths resolves arguments, and what a file or stdin lists, to store paths.
-func (sh *shell) paths(args []string, from string) ([]string, error) {
+// paths resolves what is to be published to space: arguments, and what a file or stdin lists, to store paths.
+func (sh *shell) paths(space string, args []string, from string) ([]string, error) {
 	switch {
 	case from == "" && len(args) > 0:
 	case from == "" && sh.inTerminal:
-		return nil, usage("flurry publish acme-1 ./result", "publish what? No path was given")
+		return nil, usage("flurry publish "+space+" ./result", "publish what? No path was given")
 	case from == "" || from == "-":
 		read, err := words(sh.in)
 		if err != nil {
@@ -119,13 +119,13 @@ func (sh *shell) paths(args []string, from string) ([]string, error) {
 		args = append(args, read...)
 	}
 	if len(args) == 0 {
-		return nil, usage("flurry publish acme-1 ./result", "publish what? Nothing was listed")
+		return nil, usage("flurry publish "+space+" ./result", "publish what? Nothing was listed")
 	}
 	out := make([]string, 0, len(args))
 	for _, a := range args {
 		p, err := daemon.Resolve(a)
 		if err != nil {
-			return nil, pathProblem("publish acme-1", err)
+			return nil, pathProblem("publish "+space, err)
 		}
 		out = append(out, p.String())
 	}

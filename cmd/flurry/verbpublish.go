@@ -28,7 +28,7 @@ func (v verbs) Publish(ctx context.Context, r control.PublishRequest, progress f
 	req.Progress = progress
 	source, err := v.nixStore(ctx)
 	if err != nil {
-		return report.Publish{}, publishProblem(sp.Alias, v.cfg.State, err)
+		return report.Publish{}, nixProblem(err)
 	}
 	if !r.DryRun {
 		if err := v.goOnline(); err != nil {
