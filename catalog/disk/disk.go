@@ -112,7 +112,10 @@ func (s *KV) Get(key []byte) ([]byte, error) {
 
 // Scan implements [catalog.KV].
 func (s *KV) Scan(prefix, from []byte, fn func(k, v []byte) (bool, error)) (err error) {
-	o := &pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
+	o := &pebble.IterOptions{UpperBound: after(prefix)}
+	if len(prefix) > 0 { // an empty bound is not the same as none to every part of Pebble
+		o.LowerBound = prefix
+	}
 	it, err := s.db.NewIter(o)
 	if err != nil {
 		return fmt.Errorf("read catalog index: %w", err)
