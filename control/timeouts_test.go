@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,29 +89,26 @@ func TestSilence(t *testing.T) {
 // TestDeafClient: a client that does not read its progress is given up, and the work with it.
 func TestDeafClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mine, theirs := net.Pipe()
-		defer mine.Close()
-		defer theirs.Close()
-		start := time.Now()
-		out := newReply(deaf{httptest.NewRecorder(), theirs})
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		out.gone = cancel
-		out.progress(report.CheckProgress{Of: 1})
-		if took := time.Since(start); took != lineTimeout || ctx.Err() == nil {
-			t.Errorf("after %s: %v", took, ctx.Err())
+		ended := make(chan time.Duration, 1)
+		f := &fake{publish: func(ctx context.Context, progress func(report.PublishProgress)) error {
+			start := time.Now()
+			progress(report.PublishProgress{Paths: 1})
+			<-ctx.Done()
+			ended <- time.Since(start)
+			return ctx.Err()
+		}}
+		p, stop := serveInBubble(t, f)
+		defer stop()
+		c := p.dial(t)
+		if _, err := io.WriteString(c, "POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+			t.Fatal(err)
 		}
+		if took := <-ended; took != lineTimeout {
+			t.Errorf("the work ended after %s", took)
+		}
+		c.Close()
 	})
 }
-
-// deaf writes to a connection that nobody reads.
-type deaf struct {
-	*httptest.ResponseRecorder
-	conn net.Conn
-}
-
-func (d deaf) Write(b []byte) (int, error)        { return d.conn.Write(b) }
-func (d deaf) SetWriteDeadline(t time.Time) error { return d.conn.SetWriteDeadline(t) }
 
 // TestEnd: a request that is under way when the server is told to end may end, and is cut off when it takes too long.
 func TestEnd(t *testing.T) {
