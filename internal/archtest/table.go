@@ -72,6 +72,7 @@ func house() rules {
 			{"cmd/flurry/units.go", "number", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/derivation.go", "firstOutput", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/configproblem.go", "wrongType", "a regular expression cannot be changed once it is made"},
+			{"cmd/flurry/configproblem.go", "noTable", "a regular expression cannot be changed once it is made"},
 			{"catalog/disk/disk.go", "context.Background", "Pebble hands its logger none"},
 			{"store/disk/pebble.go", "context.Background", "Pebble hands its logger none"},
 			{"store/disk/store.go", "context.Background", "Close settles what was accepted, whoever waits for it"},
