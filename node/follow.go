@@ -262,7 +262,7 @@ func lied(err error) error { return &transfer.MisbehaviourError{What: err.Error(
 func (n *Node) takePublications(ctx context.Context, r *remote, a namespace.Address, ids []namespace.ID) (int, error) {
 	took := 0
 	for queue := ids; len(queue) > 0; queue = queue[1:] {
-		if took >= maxParkedFetch {
+		if took >= len(ids)+maxParkedFetch {
 			return took, nil
 		}
 		added, err := n.takePublication(ctx, r, a, queue[0])

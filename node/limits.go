@@ -98,6 +98,6 @@ const (
 	longPoll = 60 * time.Second
 	// announceBatch is how many paths are handed to the DHT at once after a start.
 	announceBatch = 1000
-	// maxParkedFetch bounds the publications fetched from one peer before their effect is looked at.
+	// maxParkedFetch bounds the publications that are fetched beyond those a peer named, because those use them.
 	maxParkedFetch = 4096
 )
