@@ -13,7 +13,6 @@ import (
 type reply struct {
 	w    http.ResponseWriter
 	conn *http.ResponseController
-	gone func()    // called when the client reads no more; nil: nobody cares
 	last time.Time // when the last progress was sent
 	sent bool      // whether the status code is on its way
 }
@@ -60,11 +59,9 @@ func (o *reply) line(v any, status int) {
 		o.sent = true
 		o.w.WriteHeader(status)
 	}
-	if _, err = o.w.Write(append(text, '\n')); err == nil {
-		err = o.conn.Flush()
-	}
-	if err != nil && o.gone != nil {
-		o.gone()
+	// When a client is gone or reads no more, the server ends the request's context.
+	if _, err := o.w.Write(append(text, '\n')); err == nil {
+		_ = o.conn.Flush()
 	}
 }
 

@@ -90,10 +90,7 @@ func stream[Q, P, A any](mux *http.ServeMux, route string, g guard, do func(cont
 			out.end(nil, err)
 			return
 		}
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		out.gone = cancel
-		a, err := do(ctx, q, func(p P) { out.progress(p) })
+		a, err := do(r.Context(), q, func(p P) { out.progress(p) })
 		out.end(a, err)
 	})
 }

@@ -62,26 +62,48 @@ func TestProgressIsThinned(t *testing.T) {
 	})
 }
 
-// TestClientLeaves: when the client goes, the work ends.
+// TestClientLeaves: when the client goes, the work ends, whether anything was answered yet or not.
 func TestClientLeaves(t *testing.T) {
-	started, ended := make(chan bool), make(chan error, 1)
-	f := &fake{publish: func(ctx context.Context, _ func(report.PublishProgress)) error {
-		close(started)
-		<-ctx.Done()
-		ended <- ctx.Err()
-		return ctx.Err()
-	}}
-	c := Dial(serve(t, f, self()))
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-started
-		cancel()
-	}()
-	if _, err := c.Publish(ctx, PublishRequest{}, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+	for _, answered := range []bool{false, true} {
+		started, ended := make(chan bool, 1), make(chan error, 1)
+		f := &fake{publish: func(ctx context.Context, progress func(report.PublishProgress)) error {
+			if answered {
+				progress(report.PublishProgress{})
+			} else {
+				started <- true
+			}
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return ctx.Err()
+		}}
+		c := Dial(serve(t, f, self()))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-started
+			cancel()
+		}()
+		if _, err := c.Publish(ctx, PublishRequest{}, func(report.PublishProgress) { started <- true }); !errors.Is(err, context.Canceled) {
+			t.Errorf("answered %v: %v", answered, err)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("answered %v: the daemon went on: %v", answered, err)
+		}
 	}
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the daemon went on: %v", err)
+}
+
+// TestOneQuestion: a connection is for one question, and closed after the answer.
+func TestOneQuestion(t *testing.T) {
+	c, err := net.Dial("unix", serve(t, &fake{}, self()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil || !strings.Contains(string(answer), `"status":"ok"`) {
+		t.Errorf("%q, %v", answer, err)
 	}
 }
 
@@ -152,8 +174,11 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("something else: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Dial(filepath.Join(dir, "missing")).Health(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+	leaving := newClient("s", func(context.Context) (net.Conn, error) {
+		cancel()
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	})
+	if _, err := leaving.Health(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("who left is told about the daemon: %v", err)
 	}
 }
