@@ -36,9 +36,8 @@ type counts struct {
 // Nothing is written to it that cannot be read from the packs, but for the list
 // of damaged keys.
 type index struct {
-	db    *pebble.DB
-	room  func() error // an error when the disk has no room for a write
-	unfit func(error)  // is told when the database turns out damaged
+	db   *pebble.DB
+	room func() error // an error when the disk has no room for a write
 
 	mu     sync.Mutex // held by whoever writes, over the commit
 	packs  map[uint32]packState

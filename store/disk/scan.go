@@ -118,11 +118,10 @@ func (w *window) frame(off int64, rec record) (store.Frame, error) {
 // find is the first offset from off on where m stands, or the size of the file.
 func (w *window) find(m mark, off int64) (int64, error) {
 	for off < w.size {
-		b, err := w.at(off, markSize)
-		if err != nil {
+		if _, err := w.at(off, markSize); err != nil {
 			return 0, err
 		}
-		b = w.buf[off-w.off:]
+		b := w.buf[off-w.off:]
 		if i := bytes.Index(b, m[:]); i >= 0 {
 			return off + int64(i), nil
 		}
