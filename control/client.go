@@ -173,8 +173,6 @@ func (c *Client) brokeOff(ctx context.Context, err error) error {
 // unreachable makes a Problem of a failed connection.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.ENOTDIR):
 		return &report.Problem{ID: "no-daemon", Exit: report.ExitNoDaemon, Message: "no daemon at " + c.socket}
 	case errors.Is(err, fs.ErrPermission):
