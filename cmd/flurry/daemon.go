@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -169,7 +168,7 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config) (err error) {
 	log := sh.logger()
 	i, err := open(ctx, cfg, log)
 	if err != nil {
-		return stateProblem(cfg.State, err)
+		return stateProblem(cfg.State, sh.uid, err)
 	}
 	defer func() {
 		if e := i.Close(); e != nil {
@@ -239,9 +238,9 @@ func (sh *shell) calmLogger() *slog.Logger {
 }
 
 // stateProblem says why a daemon cannot have its state directory.
-func stateProblem(state string, err error) error {
+func stateProblem(state string, uid int, err error) error {
 	var p *report.Problem
-	if !errors.As(err, &p) && errors.Is(err, fs.ErrPermission) && os.Getuid() != 0 {
+	if !errors.As(err, &p) && errors.Is(err, fs.ErrPermission) && uid != 0 {
 		return &report.Problem{ID: "may-not", Exit: report.ExitFailed, Message: fmt.Sprintf("this user may not use %s: %v", state, reasonOf(err)), Try: []string{"flurry daemon --state DIR", "sudo flurry daemon"}}
 	}
 	return err

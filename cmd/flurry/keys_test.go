@@ -278,7 +278,7 @@ func TestSecretAmong(t *testing.T) {
 	key := secretKey(t, "acme-1")
 	for _, args := range [][]string{{key.Text()}, {"use", key.Text()}, {"new", "--key=" + key.Text()}, {"--", key.Text()}, {"use", " " + key.Text() + "\n"}} {
 		err := secretAmong(args)
-		if problemID(err) != "secret-key-given" || !strings.Contains(err.Error(), key.Public().String()) || strings.Contains(err.Error(), key.Text()) {
+		if problemID(err) != "secret-key-given" || !strings.HasSuffix(err.Error(), " is "+key.Public().String()) || strings.Contains(err.Error(), key.Text()) {
 			t.Errorf("%v", err)
 		}
 	}
