@@ -29,7 +29,7 @@ func (n *Node) Status(peers bool) report.Status {
 		}
 	}
 	t := network.Traffic()
-	s.Traffic = report.Traffic{Received: t.Total().Received, ReceivedLAN: t.LAN.Received, Sent: t.Total().Sent, SentWAN: t.Total().Sent - t.LAN.Sent}
+	s.Traffic.Moved = report.Moved{Received: t.Total().Received, ReceivedLAN: t.LAN.Received, Sent: t.Total().Sent, SentWAN: t.Total().Sent - t.LAN.Sent}
 	if peers {
 		s.Peers = n.peerStatus()
 	}

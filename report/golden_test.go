@@ -77,8 +77,8 @@ func busyStatus() Status {
 		Schema: "flurry/status/1", Version: "0.1.0",
 		Node: NodeState{State: "running", Uptime: 274320, Peer: peerA},
 		Gateway: Gateway{URL: "http://127.0.0.1:7669", Signer: "flurry-local-1:9Qd0", Connected: true, LastAsked: before(41 * time.Second),
-			Asked: 1204, Given: 219, NotHere: 985, Median: 0.0003, Max: 0.212, Late: 1},
-		Traffic: Traffic{NarBytes: 1_900_000_000, Received: 214_000_000, ReceivedLAN: 88_000_000, Sent: 31_000_000},
+			Questions: Questions{Asked: 1204, Given: 219, NotHere: 985, Median: 0.0003, Max: 0.212, Late: 1}},
+		Traffic: Traffic{Moved{NarBytes: 1_900_000_000, Received: 214_000_000, ReceivedLAN: 88_000_000, Sent: 31_000_000}},
 		Sharing: Sharing{Mode: "lan"},
 		Network: Network{Online: true, Peers: 9, LAN: 2, Addresses: []string{"/ip4/192.0.2.1/tcp/7670"}, DHT: "client", Announced: 1413},
 		Store:   Store{Bytes: 6_549_825_126, Quota: 21_474_836_480, Chunks: 412_991, Packs: 13, DiskFree: 120_259_084_288, Reserve: 1 << 30},
@@ -135,9 +135,11 @@ func TestWhy(t *testing.T) {
 		"why-no-provider":   {Verdict: NoProvider, Reason: "acme-1 published it, nobody reachable has it", Published: &WhyEntry{NarSize: 10, ToFetch: 10, Providers: []string{}}},
 		"why-incomplete":    {Verdict: Incomplete, Reason: "it needs " + snow + ", which acme-1 left out", Missing: []string{snow}},
 		"why-untrusted":     {Verdict: Untrusted, Reason: "only zeta-2 has it, which this machine does not use"},
+		"why-closure":       {Verdict: Here, Reason: "valid in /nix/store", Closure: &WhyClosure{Paths: 1031, Missing: []string{}}},
 		"why-frozen":        {Verdict: Frozen, Reason: "published after acme-1's document expired (2026-11-20)"},
 	} {
-		w.Schema, w.Path, w.Steps, w.Exit = "flurry/why/1", widget, steps, w.Verdict.Exit()
+		w.Path, w.Steps, w.Exit = widget, steps, w.Verdict.Exit()
+		w.Complete()
 		golden(t, name, w, func(b *bytes.Buffer) { w.PrintText(b, now()) })
 	}
 }

@@ -30,22 +30,32 @@ type NodeState struct {
 	Peer   string  `json:"peer"`   // its peer id; empty before anything went on the wire
 }
 
-// Gateway is what Nix asked since the start.
+// Gateway is what Nix talks to.
 type Gateway struct {
 	URL       string     `json:"url"`
 	Signer    string     `json:"signer,omitempty"` // the public key that its narinfos carry
 	Connected bool       `json:"nix_connected"`
-	LastAsked *time.Time `json:"last_asked,omitempty"`
-	Asked     uint64     `json:"asked"`
-	Given     uint64     `json:"given"`
-	NotHere   uint64     `json:"not_here"`
-	Late      uint64     `json:"late"` // answers that the budget cut off
-	Median    float64    `json:"p50"`  // seconds, of the answers remembered
-	Max       float64    `json:"max"`
+	LastAsked *time.Time `json:"last_asked"`
+	Questions `json:"since_start"`
 }
 
-// Traffic is what was moved since the start, in bytes.
+// Questions are what Nix asked in some time.
+type Questions struct {
+	Asked   uint64  `json:"asked"`
+	Given   uint64  `json:"given"`
+	NotHere uint64  `json:"not_here"`
+	Late    uint64  `json:"late"` // answers that the budget cut off
+	Median  float64 `json:"p50"`  // seconds, of the answers remembered
+	Max     float64 `json:"max"`
+}
+
+// Traffic is what was moved.
 type Traffic struct {
+	Moved `json:"since_start"`
+}
+
+// Moved is what was moved in some time, in bytes.
+type Moved struct {
 	NarBytes    uint64 `json:"nar_bytes"` // of NARs given to Nix
 	Received    uint64 `json:"received"`  // payload from peers
 	ReceivedLAN uint64 `json:"received_lan"`

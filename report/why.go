@@ -37,17 +37,22 @@ func (v Verdict) Exit() int {
 
 // Why is the answer to "why is this being built?" for one path.
 type Why struct {
-	Schema    string    `json:"schema"` // flurry/why/1
-	Path      string    `json:"path"`   // the store path, or the hash alone where no more is known
-	Verdict   Verdict   `json:"verdict"`
-	Reason    string    `json:"reason"`
-	Exit      int       `json:"exit"`
-	Source    string    `json:"source,omitempty"` // alias of the namespace that has it
-	Published *WhyEntry `json:"published,omitempty"`
-	Nix       *WhyNix   `json:"nix,omitempty"` // what this gateway last told Nix
-	Steps     []WhyStep `json:"steps"`
-	Missing   []string  `json:"missing,omitempty"` // what the closure lacks, deepest first
-	Try       []string  `json:"try,omitempty"`
+	Schema    string      `json:"schema"` // flurry/why/1
+	Path      string      `json:"path"`   // the store path, or the hash alone where no more is known
+	Verdict   Verdict     `json:"verdict"`
+	Reason    string      `json:"reason"`
+	Exit      int         `json:"exit"`
+	Source    string      `json:"source,omitempty"` // alias of the namespace that has it
+	Published *WhyEntry   `json:"published,omitempty"`
+	Providers []Provider  `json:"providers"` // connected peers that have it
+	Bytes     *WhyBytes   `json:"bytes,omitempty"`
+	Closure   *WhyClosure `json:"closure,omitempty"`
+	Nix       *WhyNix     `json:"nix,omitempty"` // what this gateway last told Nix
+	Steps     []WhyStep   `json:"steps"`
+	Try       []string    `json:"try"`
+
+	// Missing is what the closure lacks, deepest first, as the node finds it; in JSON it stands in the closure.
+	Missing []string `json:"-"`
 }
 
 // WhyEntry is what a namespace says of the path.
@@ -55,9 +60,49 @@ type WhyEntry struct {
 	Publication string    `json:"publication"`
 	Signer      string    `json:"signer"`
 	Time        time.Time `json:"time"`
-	NarSize     uint64    `json:"nar_size"`
-	ToFetch     uint64    `json:"to_fetch"` // raw bytes of chunks that are not here
-	Providers   []string  `json:"providers"`
+
+	// What the node finds out about getting it; in JSON that stands beside the entry.
+	NarSize   uint64   `json:"-"`
+	ToFetch   uint64   `json:"-"` // raw bytes of chunks that are not here
+	Providers []string `json:"-"`
+}
+
+// Provider is a peer that has the path.
+type Provider struct {
+	Peer string `json:"peer"`
+}
+
+// WhyBytes is how large the path is, and how much of it is not here.
+type WhyBytes struct {
+	Nar     uint64 `json:"nar"`
+	ToFetch uint64 `json:"to_fetch"` // raw bytes of chunks that are not here
+}
+
+// WhyClosure is what the path needs.
+type WhyClosure struct {
+	Paths   int      `json:"paths,omitempty"` // how many, if they were counted
+	Missing []string `json:"missing"`         // deepest first
+}
+
+// Complete puts what the node found where JSON has it, and lists in the place of null.
+func (y *Why) Complete() {
+	y.Schema = "flurry/why/1"
+	y.Providers = []Provider{}
+	if p := y.Published; p != nil {
+		y.Bytes = &WhyBytes{Nar: p.NarSize, ToFetch: p.ToFetch}
+		for _, id := range p.Providers {
+			y.Providers = append(y.Providers, Provider{Peer: id})
+		}
+	}
+	if y.Closure == nil && len(y.Missing) > 0 {
+		y.Closure = &WhyClosure{Missing: y.Missing}
+	}
+	if y.Steps == nil {
+		y.Steps = []WhyStep{}
+	}
+	if y.Try == nil {
+		y.Try = []string{}
+	}
 }
 
 // WhyNix is an answer that this gateway gave.
@@ -87,13 +132,18 @@ func (y Why) PrintText(w io.Writer, now time.Time) {
 			fmt.Fprintf(t, "  Nix\t%s\n", y.Nix.words(now))
 		}
 	}
-	if p := y.Published; p != nil {
-		fmt.Fprintf(t, "  to fetch\t%s of %s\n", size(p.ToFetch), size(p.NarSize))
-		fmt.Fprintf(t, "  peers\t%s\n", peersWords(p.Providers))
+	if b := y.Bytes; b != nil {
+		fmt.Fprintf(t, "  to fetch\t%s of %s\n", size(b.ToFetch), size(b.Nar))
+		fmt.Fprintf(t, "  peers\t%s\n", peersWords(y.providers()))
 	}
 	t.Flush()
-	for _, m := range y.Missing {
-		fmt.Fprintf(w, "  missing: %s\n", m)
+	if c := y.Closure; c != nil {
+		if c.Paths > 0 && len(c.Missing) == 0 {
+			fmt.Fprintf(w, "  all of it can be had, %s\n", count(c.Paths, "path", "paths"))
+		}
+		for _, m := range c.Missing {
+			fmt.Fprintf(w, "  missing: %s\n", m)
+		}
 	}
 	(&Problem{Try: y.Try}).rest(w)
 }
@@ -104,8 +154,8 @@ func (y Why) headline(now time.Time) string {
 	case Here:
 		return "HERE: " + y.Reason
 	case Available:
-		if p := y.Published; p != nil {
-			return fmt.Sprintf("AVAILABLE from %s: %s; %s to fetch of %s", y.Source, count(len(p.Providers), "peer", "peers"), size(p.ToFetch), size(p.NarSize))
+		if b := y.Bytes; b != nil {
+			return fmt.Sprintf("AVAILABLE from %s: %s; %s to fetch of %s", y.Source, count(len(y.Providers), "peer", "peers"), size(b.ToFetch), size(b.Nar))
 		}
 		return "AVAILABLE " + y.Reason
 	case RememberedNo:
@@ -129,4 +179,12 @@ func (n WhyNix) words(now time.Time) string {
 		said += "; it may remember that until " + clock(*n.RememberedUntil, now)
 	}
 	return said
+}
+
+func (y Why) providers() []string {
+	ids := make([]string, len(y.Providers))
+	for i, p := range y.Providers {
+		ids[i] = p.Peer
+	}
+	return ids
 }

@@ -127,8 +127,9 @@ func (v verbs) Why(ctx context.Context, r control.WhyRequest) (report.Why, error
 	v.whyGateway(h, &w)
 	v.whyNix(ctx, h, &w)
 	if r.Closure {
-		w.Missing, err = v.missing(ctx, h)
+		w.Closure, err = v.closure(ctx, h)
 	}
+	w.Complete()
 	return w, err
 }
 
@@ -189,9 +190,10 @@ func (v verbs) inNixStore(ctx context.Context, h nix.PathHash) (nix.StorePath, e
 	return local.PathFromHash(ctx, h)
 }
 
-// missing lists what h and all it needs lacks: what is not in this machine's store and cannot be had, deepest first.
-func (v verbs) missing(ctx context.Context, h nix.PathHash) ([]string, error) {
-	out := []string{}
+// closure counts what h needs, itself included, and lists what of it is not in this machine's store and cannot be had. It
+// looks no further below what is in the store: that is complete.
+func (v verbs) closure(ctx context.Context, h nix.PathHash) (*report.WhyClosure, error) {
+	c := &report.WhyClosure{Missing: []string{}}
 	seen := make(map[nix.PathHash]bool)
 	var visit func(nix.PathHash, string) error
 	visit = func(h nix.PathHash, name string) error {
@@ -199,26 +201,30 @@ func (v verbs) missing(ctx context.Context, h nix.PathHash) ([]string, error) {
 			return nil
 		}
 		seen[h] = true
+		c.Paths++
 		if _, err := v.inNixStore(ctx, h); err == nil {
 			return nil
 		}
-		for _, sp := range v.node.Spaces() {
-			entries, err := v.catalog.Lookup(ctx, sp.Address, h)
-			if err != nil || !sp.Use {
-				continue
+		for _, r := range v.references(ctx, h) {
+			if err := visit(r.Hash(), r.String()); err != nil {
+				return err
 			}
-			for _, r := range entries[0].Entry().References {
-				if err := visit(r.Hash(), r.String()); err != nil {
-					return err
-				}
-			}
-			break
 		}
 		w, err := v.node.Why(ctx, h)
 		if err == nil && w.Verdict.Exit() != report.ExitOK {
-			out = append(out, fmt.Sprintf("%s: %s", name, w.Reason))
+			c.Missing = append(c.Missing, fmt.Sprintf("%s: %s", name, w.Reason))
 		}
 		return err
 	}
-	return out, visit(h, h.String())
+	return c, visit(h, h.String())
+}
+
+// references are those of a path, as the first namespace in use says that lists it.
+func (v verbs) references(ctx context.Context, h nix.PathHash) []nix.StorePath {
+	for _, sp := range v.node.Spaces() {
+		if entries, err := v.catalog.Lookup(ctx, sp.Address, h); err == nil && sp.Use {
+			return entries[0].Entry().References
+		}
+	}
+	return nil
 }
