@@ -22,6 +22,7 @@ func (sh *shell) publishCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "publish NAMESPACE [PATH…]",
 		Short:             "give paths, and all they need, to a namespace",
+		Long:              "PATH is a store path or a link to one, such as ./result; without any, they are read from stdin.\nThe daemon signs with the key that it has; with FLURRY_KEY=name:base64 in the environment, with that.",
 		Args:              sh.args(1, most),
 		ValidArgsFunction: sh.completePublish,
 		SuggestFor:        []string{"push", "upload", "copy"},
@@ -42,8 +43,8 @@ func (sh *shell) publishCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&r.DryRun, "dry-run", false, "say what would be published, with sizes")
 	f.BoolVar(&r.Full, "full", false, "take what upstream caches have, too")
-	f.StringArrayVar(&r.Exclude, "exclude", nil, "not paths whose name matches `GLOB`, nor what needs them; again for more")
-	f.StringArrayVar(&r.LeaveOut, "leave-out", nil, "not paths whose name matches `GLOB`, but what needs them; again for more")
+	f.StringArrayVar(&r.Exclude, "exclude", nil, "leave out paths whose name matches `GLOB`, and what needs them; again for more")
+	f.StringArrayVar(&r.LeaveOut, "leave-out", nil, "leave out paths whose name matches `GLOB`, not what needs them; again for more")
 	f.Var((*sizeFlag)(&r.MaxSize), "max-size", "exclude paths larger than `SIZE`")
 	f.Var((*durationFlag)(&r.Keep), "keep", "it lives for `DURATION`, instead of what the namespace says")
 	f.StringVar(&r.Pin, "pin", "", "keep the paths under the name `NAME`")
