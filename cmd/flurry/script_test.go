@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,7 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setUpScript,
-		Condition:           scriptCondition,
+		Condition:           conditions(t),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     cmdExits,
 			"waitfor":   cmdWaitFor,
@@ -88,19 +89,39 @@ func scriptKey(name string, seed byte) pair {
 	return pair{public: text(key[ed25519.SeedSize:]), secret: text(key)}
 }
 
-// scriptCondition knows [nix], a Nix that can build, and [root].
-func scriptCondition(cond string) (bool, error) {
-	switch cond {
-	case "root":
-		return os.Getuid() == 0, nil
-	case "nix":
-		_, err := exec.LookPath("nix-store")
-		if err != nil && os.Getenv("FLURRY_REQUIRE_NIX") == "1" {
-			return false, fmt.Errorf("FLURRY_REQUIRE_NIX=1, and %w", err)
+// conditions knows [nix], a Nix that this user can build with, and [root].
+func conditions(t *testing.T) func(string) (bool, error) {
+	nix := sync.OnceValue(func() error { return tryNix(t) })
+	return func(cond string) (bool, error) {
+		switch cond {
+		case "root":
+			return os.Getuid() == 0, nil
+		case "nix":
+			err := nix()
+			if err != nil && os.Getenv("FLURRY_REQUIRE_NIX") == "1" {
+				return false, fmt.Errorf("FLURRY_REQUIRE_NIX=1, and %w", err)
+			}
+			return err == nil, nil
 		}
-		return err == nil, nil
+		return false, fmt.Errorf("unknown condition %q", cond)
 	}
-	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// tryNix says why this user cannot work with a Nix here.
+func tryNix(t *testing.T) error {
+	if _, err := exec.LookPath("nix-store"); err != nil {
+		return err
+	}
+	probe := filepath.Join(t.TempDir(), "flurry-test-probe")
+	if err := os.WriteFile(probe, []byte(probe), 0o600); err != nil {
+		return err
+	}
+	out, err := exec.Command("nix-store", "--add", probe).Output()
+	if err != nil {
+		return fmt.Errorf("nix-store: %w", err)
+	}
+	_ = exec.Command("nix-store", "--delete", strings.TrimSpace(string(out))).Run() // else Nix collects it one day
+	return nil
 }
 
 // TestEveryProblemHasAScript: a message without a test does not exist.
