@@ -124,21 +124,39 @@ func (s *chunkSource) chunk(ctx context.Context, i int, buffer []byte) ([]byte, 
 	return s.nar.rewriter.Chunk(i, data), nil
 }
 
-func (s *chunkSource) fetch(ctx context.Context, i int, buffer []byte) ([]byte, error) {
-	if s.download == nil {
-		d, err := s.nar.node.join(s.nar.verified, s.nar.body)
-		if err != nil {
-			return nil, err
+// fetchTries bounds how often a chunk that was fetched, or said to be here, is found damaged or gone when it is read.
+const fetchTries = 4
+
+// fetch gets chunk i by a download. A download that runs already may hold chunk i for here, since it was not damaged, or
+// not known to be, when that was looked at: then it is told.
+func (s *chunkSource) fetch(ctx context.Context, i int, buffer []byte) (data []byte, err error) {
+	n, key := s.nar.node, store.ChunkKey(s.nar.body.body.Chunks[i].ID)
+	for tries := 0; tries < fetchTries; {
+		if s.download == nil {
+			if s.download, err = n.join(s.nar.verified, s.nar.body); err != nil {
+				return nil, err
+			}
 		}
-		s.download = d
+		held, err := s.download.wait(ctx, i)
+		switch {
+		case errors.Is(err, errEnded): // while it was told: another one finds out anew what is missing
+			s.close()
+			s.download = nil
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			continue
+		case err != nil:
+			return nil, err
+		case held != nil:
+			return append(buffer[:0], held...), nil
+		}
+		data, err = store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, key)
+		if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+			return data, err
+		}
+		s.download.lost(i)
+		tries++
 	}
-	data, err := s.download.wait(ctx, i)
-	if err != nil {
-		return nil, err
-	}
-	if data != nil {
-		return append(buffer[:0], data...), nil
-	}
-	n := s.nar.node
-	return store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, store.ChunkKey(s.nar.body.body.Chunks[i].ID))
+	return nil, fmt.Errorf("chunk %d of %s was fetched %d times and each time damaged here", i, s.nar.verified.Path().Base(), fetchTries)
 }

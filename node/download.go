@@ -200,7 +200,7 @@ func keep(ctx context.Context, batch store.Batch) error {
 }
 
 func (d *download) end() {
-	d.fail(ErrNoProvider) // no effect on those whose chunks are here
+	d.fail(errEnded) // no effect on those whose chunks are here
 	d.node.mu.Lock()
 	if d.node.downloads[d.key] == d {
 		delete(d.node.downloads, d.key)
@@ -373,6 +373,17 @@ func (d *download) release(mine []int) {
 		}
 	}
 	d.tell()
+}
+
+// lost notes that chunk i, which was held for here, is not: it is fetched.
+func (d *download) lost(i int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state[i] == chunkHere {
+		d.state[i] = chunkFree
+		d.missing++
+		d.tell()
+	}
 }
 
 // peek returns chunk i, for reading only, if it came a moment ago.

@@ -13,6 +13,8 @@ var (
 	ErrWrongNar = errors.New("content does not match its NarHash")
 	// ErrNoProvider says that nobody reachable gave the content.
 	ErrNoProvider = errors.New("nobody reachable has the content")
+	// errEnded says that a download is over, and that nothing was wrong with it.
+	errEnded = errors.New("the download has ended")
 	// ErrOffline says that this node has no network (nothing was asked of it that needs one).
 	ErrOffline = errors.New("no network")
 )
