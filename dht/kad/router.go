@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	mh "github.com/multiformats/go-multihash"
+	"golang.org/x/time/rate"
 
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/peer"
@@ -27,6 +30,8 @@ type Router struct {
 	records  *records
 	company  *company
 	walks    chan struct{} // holds a token for each walk
+	pace     *rate.Limiter // of records told to others
+	sent     atomic.Uint64 // records told to others since the start
 
 	mu      sync.Mutex // of what follows, and of the order in which keys come and go
 	session *session   // nil while the router does not run
@@ -48,6 +53,7 @@ func New(h host.Host, o Options) (*Router, error) {
 		db:      d,
 		records: newRecords(d, h.ID(), o.Accept),
 		walks:   make(chan struct{}, maxWalks),
+		pace:    rate.NewLimiter(announceRate, announceBurst),
 	}
 	if r.provided, err = openProvided(d); err == nil {
 		r.company, err = openCompany(d, h.ID(), o.Bootstrap)
@@ -136,6 +142,13 @@ type Stats struct {
 	// Provided is how many keys this node provides, and Untold how many of them
 	// no other node has taken yet.
 	Provided, Untold int
+	// Sent is how many records were told to others since the start.
+	Sent uint64
+	// Replicas is how many nodes are told of each key, Interval how often, and
+	// Rate how many records a second this node tells at most.
+	Replicas int
+	Interval time.Duration
+	Rate     int
 	// Records is how many records are kept for others, and Refused for how many
 	// there was no room, since the start.
 	Records int
@@ -144,7 +157,7 @@ type Stats struct {
 
 // Stats returns what the router does now.
 func (r *Router) Stats() Stats {
-	var s Stats
+	s := Stats{Sent: r.sent.Load(), Replicas: replicas, Interval: provideInterval, Rate: announceRate}
 	s.Provided, s.Untold = r.provided.counts()
 	s.Records, s.Refused = r.records.counts()
 	r.mu.Lock()

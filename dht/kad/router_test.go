@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"golang.org/x/time/rate"
 
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/dht/dhttest"
@@ -347,7 +350,8 @@ func TestTheLastDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := &sentMessages{}
-	door := teller{sent, p}
+	var told atomic.Uint64
+	door := &teller{sent, p, rate.NewLimiter(rate.Inf, 0), &told}
 	k := dhttest.Key("k")
 	to := libpeer.ID("somebody")
 	if err := door.SendMessage(t.Context(), to, addProvider(k.Multihash())); err != nil || sent.n != 0 {
@@ -369,8 +373,8 @@ func TestTheLastDoor(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, untold := p.counts(); untold != 0 || sent.n != 2 {
-		t.Errorf("untold %d, sent %d; want 0 and 2", untold, sent.n)
+	if _, untold := p.counts(); untold != 0 || sent.n != 2 || told.Load() != 2 {
+		t.Errorf("untold %d, sent %d, counted %d; want 0, 2 and 2", untold, sent.n, told.Load())
 	}
 	if err := door.SendMessage(t.Context(), to, addProvider([]byte("not of this DHT"))); err == nil || sent.n != 2 {
 		t.Errorf("a foreign key: %v, sent %d", err, sent.n)
@@ -423,5 +427,38 @@ func TestOnlyProvidedKeysAreNamed(t *testing.T) {
 		if found, err := has(n.db, []byte(at)); err != nil || found != want {
 			t.Errorf("key %d is recorded: %v, %v; want %v", i, found, err, want)
 		}
+	}
+}
+
+// TestAnnouncingHasARate: a key that has to wait too long for its turn is not told, and one that was withdrawn while it
+// waited is not told either.
+func TestAnnouncingHasARate(t *testing.T) {
+	d := memDB(t)
+	p, err := openProvided(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := &sentMessages{}
+	var told atomic.Uint64
+	pace := rate.NewLimiter(rate.Every(time.Hour), 1)
+	door := &teller{sent, p, pace, &told}
+	k := dhttest.Key("k")
+	if _, err := p.add([]dht.Key{k}); err != nil {
+		t.Fatal(err)
+	}
+	if err := door.SendMessage(t.Context(), "somebody", addProvider(k.Multihash())); err != nil || sent.n != 1 {
+		t.Fatalf("the first: %v, sent %d", err, sent.n)
+	}
+	short, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := door.SendMessage(short, "somebody", addProvider(k.Multihash())); err == nil || sent.n != 1 {
+		t.Errorf("the second, an hour early: %v, sent %d", err, sent.n)
+	}
+	if err := p.remove([]dht.Key{k}); err != nil {
+		t.Fatal(err)
+	}
+	pace.SetLimit(rate.Inf)
+	if err := door.SendMessage(t.Context(), "somebody", addProvider(k.Multihash())); err != nil || sent.n != 1 {
+		t.Errorf("a key that was withdrawn meanwhile: %v, sent %d", err, sent.n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/x/simlibp2p"
 	"github.com/marcopolo/simnet"
 
@@ -21,6 +22,11 @@ const oneWay = 50 * time.Millisecond
 // simulate runs n nodes on a simulated internet in which every packet takes oneWay,
 // all of which know the first, and then test, in time that costs nothing.
 func simulate(t *testing.T, n int, test func(t *testing.T, nodes []*node)) {
+	simulateWith(t, n, func(_ int, h host.Host, _ *Options) host.Host { return h }, test)
+}
+
+// simulateWith is simulate with nodes whose hosts and options alter may change.
+func simulateWith(t *testing.T, n int, alter func(i int, h host.Host, o *Options) host.Host, test func(t *testing.T, nodes []*node)) {
 	synctest.Test(t, func(t *testing.T) {
 		link := simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps}
 		net, meta, err := simlibp2p.SimpleLibp2pNetwork(
@@ -44,7 +50,7 @@ func simulate(t *testing.T, n int, test func(t *testing.T, nodes []*node)) {
 			if i > 0 {
 				o.Bootstrap = []peer.Info{nodes[0].info()}
 			}
-			nodes = append(nodes, start(t, h, o))
+			nodes = append(nodes, start(t, alter(i, h, &o), o))
 		}
 		time.Sleep(time.Minute) // of the simulation: they get to know each other
 		test(t, nodes)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	mh "github.com/multiformats/go-multihash"
+	"golang.org/x/time/rate"
 
 	"github.com/flurry-nix/flurry/dht"
 )
@@ -67,7 +69,7 @@ func (s *session) openSweep() error {
 	p, err := provider.New(
 		provider.WithHost(r.host),
 		provider.WithRouter(s.dht),
-		provider.WithMessageSender(teller{s.dht.MessageSender(), r.provided}),
+		provider.WithMessageSender(&teller{s.dht.MessageSender(), r.provided, r.pace, &r.sent}),
 		provider.WithSelfAddrs(s.addrs),
 		provider.WithAddLocalRecord(s.addLocal),
 		provider.WithKeystore(r.provided),
@@ -140,17 +142,23 @@ func (w *sweep) idle(ctx context.Context) (bool, error) {
 }
 
 // teller sends the provider's messages. It is the last door: a key that is no
-// longer provided does not pass it, however long it was queued.
+// longer provided does not pass it, however long it was queued, and the rest pass at
+// announceRate.
 type teller struct {
 	pb.MessageSender
 	provided *provided
+	pace     *rate.Limiter
+	sent     *atomic.Uint64
 }
 
 // SendMessage implements [pb.MessageSender].
-func (t teller) SendMessage(ctx context.Context, to peer.ID, m *pb.Message) error {
+func (t *teller) SendMessage(ctx context.Context, to peer.ID, m *pb.Message) error {
 	k, ok := dht.KeyOf(m.GetKey())
 	if !ok {
 		return fmt.Errorf("%x is no key of this DHT", m.GetKey())
+	}
+	if err := t.pace.Wait(ctx); err != nil {
+		return err
 	}
 	told, found, err := t.provided.state(k)
 	if err != nil || !found {
@@ -159,6 +167,7 @@ func (t teller) SendMessage(ctx context.Context, to peer.ID, m *pb.Message) erro
 	if err := t.MessageSender.SendMessage(ctx, to, m); err != nil {
 		return err
 	}
+	t.sent.Add(1)
 	if told {
 		return nil
 	}
