@@ -1,6 +1,8 @@
 package namespace_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"flag"
 	"fmt"
 	"os"
@@ -60,6 +62,12 @@ func TestGoldenTexts(t *testing.T) {
 	golden(t, "publication.txt", pub.Append(nil))
 	golden(t, "document.txt", doc.Append(nil))
 	golden(t, "keep.txt", keep.Append(nil))
+	seed := namespace.SeedName(seedSecret("seed").Public().(ed25519.PublicKey))
+	signer, err := nix.NewSecretKey(seed, bytes.NewReader(seedSecret("seed").Seed()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "receipt.txt", namespace.SignNote(receipt(t).Append(nil), signer).Append(nil))
 	golden(t, "entry.txt", e.Append(nil))
 	golden(t, "fingerprint.txt", e.Fingerprint())
 	golden(t, "ids.txt", fmt.Appendf(nil, "namespace %x\npublication %s\ndocument %s\nkeep %s\n",

@@ -21,6 +21,10 @@ const (
 	// of one writer, 145 a day for as long as a publication can live.
 	MaxKeepList = 4 << 20
 
+	// MaxReceipt is the largest receipt, in bytes, its signature included: five
+	// lines, of which an address is the longest.
+	MaxReceipt = 1 << 10
+
 	// MaxNote is the largest text in signed form of any kind.
 	MaxNote = MaxPublication
 

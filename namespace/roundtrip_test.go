@@ -14,6 +14,7 @@ func TestPrintThenParse(t *testing.T) {
 	}{
 		"publication": {publication(t), func(b []byte) (text, error) { return namespace.ParsePublication(b) }},
 		"document":    {document(t), func(b []byte) (text, error) { return namespace.ParseDocument(b) }},
+		"receipt":     {receipt(t), func(b []byte) (text, error) { return namespace.ParseReceipt(b) }},
 		"kept list":   {keepList(t), func(b []byte) (text, error) { return namespace.ParseKeepList(b) }},
 	} {
 		printed := c.value.Append(nil)

@@ -17,7 +17,7 @@ import (
 // TestNobodyElseMakesThem: the types that say "verified" have no field that
 // another package could set, also not through one that is embedded.
 func TestNobodyElseMakesThem(t *testing.T) {
-	for _, v := range []any{trust.Verified{}, trust.Publication{}, trust.Document{}, trust.Policy{}} {
+	for _, v := range []any{trust.Verified{}, trust.Publication{}, trust.Document{}, trust.Policy{}, trust.Receipt{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			if f := typ.Field(i); f.IsExported() || f.Anonymous {
@@ -41,6 +41,7 @@ func TestWhereTheyComeFrom(t *testing.T) {
 		"Publication": {"Policy.VerifyPublication"},
 		"Verified":    {"Policy.Readmit", "Policy.Recall", "Policy.VerifyNarInfo", "Publication.Entries"},
 		"Policy":      {"NewPolicy", "NewUpstreamPolicy"},
+		"Receipt":     {"VerifyReceipt"},
 	}
 	have := map[string][]string{}
 	for _, file := range parsePackage(t) {
