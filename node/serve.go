@@ -331,3 +331,8 @@ func (s *Server) bucketIDs(ctx context.Context, a namespace.Address, wanted []by
 	}
 	return answer, nil
 }
+
+// Offer refuses: nothing is mirrored here.
+func (s *Server) Offer(_ context.Context, _ transfer.Remote, _ namespace.Address, _ namespace.ID, send func(transfer.OfferUpdate) error) error {
+	return send(transfer.OfferUpdate{State: transfer.OfferRefused, Why: transfer.RefusedNotHosted})
+}

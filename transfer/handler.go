@@ -32,6 +32,12 @@ type Handler interface {
 	// Sync answers r. With r.Wait it may take until MaxWait, or ctx's end, to
 	// say that nothing is new.
 	Sync(ctx context.Context, from Remote, a namespace.Address, r SyncRequest) (*SyncAnswer, error)
+
+	// Offer takes a publication, or says why not. It calls send for each update,
+	// at the latest [OfferBeat] after the one before, in the order that
+	// [OfferUpdate] tells, the last one among them. It has [MaxOffer]. An error of
+	// send ends the answer: the peer is gone.
+	Offer(ctx context.Context, from Remote, a namespace.Address, id namespace.ID, send func(OfferUpdate) error) error
 }
 
 // Remote is who asks.

@@ -63,6 +63,20 @@ const (
 	// there is nothing.
 	MaxWait = 60 * time.Second
 
+	// MaxOffer is how long the answer to one offer may last: what is large on a
+	// thin line takes longer, and is offered again, when what came is there.
+	MaxOffer = time.Hour
+
+	// OfferBeat is how often who takes an offer says something, if only what it
+	// said before.
+	OfferBeat = 10 * time.Second
+
+	// MaxOfferUpdates is how many updates one offer may have: two a second.
+	MaxOfferUpdates = 2 * int(MaxOffer/time.Second)
+
+	// MaxOfferText is how many words a peer's operator has for a refusal, in bytes.
+	MaxOfferText = 256
+
 	// MaxRetryAfter is the longest that a busy peer is believed about when to
 	// come back.
 	MaxRetryAfter = 10 * time.Minute

@@ -71,8 +71,8 @@ type Meter interface {
 
 // Traffic counts bytes by protocol.
 type Traffic struct {
-	Lookup, Fetch, Sync Bytes
-	// LAN is the part of all three that went over connections for which
+	Lookup, Fetch, Sync, Offer Bytes
+	// LAN is the part of all four that went over connections for which
 	// Remote.LAN holds.
 	LAN Bytes
 }
@@ -85,7 +85,7 @@ type Bytes struct {
 // Total is the sum over the protocols.
 func (t Traffic) Total() Bytes {
 	return Bytes{
-		Sent:     t.Lookup.Sent + t.Fetch.Sent + t.Sync.Sent,
-		Received: t.Lookup.Received + t.Fetch.Received + t.Sync.Received,
+		Sent:     t.Lookup.Sent + t.Fetch.Sent + t.Sync.Sent + t.Offer.Sent,
+		Received: t.Lookup.Received + t.Fetch.Received + t.Sync.Received + t.Offer.Received,
 	}
 }

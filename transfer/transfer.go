@@ -55,4 +55,11 @@ type Conn interface {
 
 	// Sync asks what the peer has that we lack in a namespace.
 	Sync(ctx context.Context, a namespace.Address, r SyncRequest) (*SyncAnswer, error)
+
+	// Offer says "here is a publication", and gives recv what the peer says of it
+	// as it comes, in the order that [OfferUpdate] tells, until the peer has
+	// stored or refused it: then the error is nil. The peer fetches what it lacks
+	// meanwhile, over whatever connections it has, this one too. An error of recv
+	// ends the call and is returned.
+	Offer(ctx context.Context, a namespace.Address, id namespace.ID, recv func(OfferUpdate) error) error
 }

@@ -40,6 +40,7 @@ func (a *account) traffic() transfer.Traffic {
 		Lookup: a.by[wire.Lookup].bytes(),
 		Fetch:  a.by[wire.Fetch].bytes(),
 		Sync:   a.by[wire.Sync].bytes(),
+		Offer:  a.by[wire.Offer].bytes(),
 		LAN:    a.lan.bytes(),
 	}
 }

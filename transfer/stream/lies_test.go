@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,5 +313,32 @@ func TestLiesAboutSync(t *testing.T) {
 	runLies(t, wire.Sync, cases, func(ctx context.Context, c transfer.Conn) error {
 		_, err := c.Sync(ctx, space, request)
 		return err
+	})
+}
+
+func TestLiesAboutOffers(t *testing.T) {
+	space, id := sample.Space(t), sample.ID("publication", 1)
+	state := func(s pb.OfferAnswer_State) *pb.OfferAnswer { return &pb.OfferAnswer{State: s} }
+	have := func(n, of uint64) *pb.OfferAnswer {
+		return &pb.OfferAnswer{State: pb.OfferAnswer_HAVE, Have: n, Of: of}
+	}
+	status := func(code pb.Code, after uint32, reason string) proto.Message {
+		return &pb.OfferAnswer{Code: code, RetryAfterMs: after, Reason: reason}
+	}
+	queued := state(pb.OfferAnswer_QUEUED)
+	any := slices.DeleteFunc(anyAnswer(frame(queued), status), func(c lieCase) bool {
+		return c.name == "a frame in bytes now and then" // it is too long a frame, see below
+	})
+	cases := append(any,
+		lieCase{"an update in bytes now and then", trickling(append(binary.AppendUvarint(nil, 1400), make([]byte, 1400)...)), is(transfer.ErrStalled)},
+		lieCase{"stored, and no receipt", messages(state(pb.OfferAnswer_STORED)), lied("a receipt of 0 bytes")},
+		lieCase{"more than all", messages(have(2, 1)), lied("fields that it has not")},
+		lieCase{"less than before", messages(have(2, 3), have(1, 3)), lied("has 1 of 3 after 2 of 3")},
+		lieCase{"back in the queue", messages(have(2, 3), queued), lied("queued after have")},
+		lieCase{"updates without end", endless(frame(queued)), lied("more than 7200 updates")},
+		lieCase{"a frame for a text", saying(binary.AppendUvarint(nil, 1<<20)), lied("frame of 1048576 bytes")},
+	)
+	runLies(t, wire.Offer, cases, func(ctx context.Context, c transfer.Conn) error {
+		return c.Offer(ctx, space, id, func(transfer.OfferUpdate) error { return nil })
 	})
 }

@@ -15,9 +15,9 @@ import (
 type limited struct {
 	transfer.Handler
 
-	lookups, texts, bodies, syncs, polls *slots
-	uploads                              *slots // to the LAN, and to all when nothing is capped
-	uploadsWAN                           *slots
+	lookups, texts, bodies, syncs, polls, offers *slots
+	uploads                                      *slots // to the LAN, and to all when nothing is capped
+	uploadsWAN                                   *slots
 }
 
 func newLimited(h transfer.Handler, uploads int, rate int64) *limited {
@@ -28,6 +28,7 @@ func newLimited(h transfer.Handler, uploads int, rate int64) *limited {
 		bodies:  newSlots(bodies, bodiesPerPeer, queueTime),
 		syncs:   newSlots(syncs, syncsPerPeer, queueTime),
 		polls:   newSlots(polls, pollsPerPeer, 0),
+		offers:  newSlots(offers, offersPerPeer, queueTime),
 		uploads: newSlots(uploads, share(uploads), queueTime),
 	}
 	l.uploadsWAN = l.uploads
@@ -85,4 +86,11 @@ func (l *limited) Sync(ctx context.Context, from transfer.Remote, a namespace.Ad
 	}
 	// News may come to a thousand at once: they are told by turns.
 	return answer, l.syncs.take(ctx, from.Peer)
+}
+
+func (l *limited) Offer(ctx context.Context, from transfer.Remote, a namespace.Address, id namespace.ID, send func(transfer.OfferUpdate) error) error {
+	if err := l.offers.take(ctx, from.Peer); err != nil {
+		return err
+	}
+	return l.Handler.Offer(ctx, from, a, id, send)
 }

@@ -62,6 +62,11 @@ const (
 	// it has one for each namespace that it follows.
 	polls, pollsPerPeer = 4096, 64
 
+	// offers is how many offers may be taken or wait to be, offersPerPeer those of
+	// one peer. One that waits costs a stream; what is fetched for them is bounded
+	// by who answers.
+	offers, offersPerPeer = 1024, 16
+
 	// queueTime is how long a question waits for its turn before its asker is
 	// told to come back in busyFor. It is well within what askers wait.
 	queueTime = 3 * time.Second

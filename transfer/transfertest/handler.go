@@ -14,6 +14,7 @@ type Handler struct {
 	OnLookup func(ctx context.Context, from transfer.Remote, a namespace.Address, hashes []nix.PathHash) ([]transfer.Answer, error)
 	OnText   func(ctx context.Context, from transfer.Remote, a namespace.Address, k transfer.Kind, id [32]byte) ([]byte, error)
 	OnChunks func(ctx context.Context, from transfer.Remote, a namespace.Address, body content.BodyID, ranges []transfer.Range, send func(transfer.Run) error) error
+	OnOffer  func(ctx context.Context, from transfer.Remote, a namespace.Address, id namespace.ID, send func(transfer.OfferUpdate) error) error
 	OnSync   func(ctx context.Context, from transfer.Remote, a namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error)
 }
 
@@ -49,4 +50,12 @@ func (h Handler) Sync(ctx context.Context, from transfer.Remote, a namespace.Add
 		return nil, transfer.ErrAbsent
 	}
 	return h.OnSync(ctx, from, a, r)
+}
+
+// Offer implements [transfer.Handler].
+func (h Handler) Offer(ctx context.Context, from transfer.Remote, a namespace.Address, id namespace.ID, send func(transfer.OfferUpdate) error) error {
+	if h.OnOffer == nil {
+		return send(transfer.OfferUpdate{State: transfer.OfferRefused, Why: transfer.RefusedNotHosted})
+	}
+	return h.OnOffer(ctx, from, a, id, send)
 }

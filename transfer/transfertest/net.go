@@ -8,6 +8,8 @@
 package transfertest
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -16,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/transfer"
 )
@@ -72,8 +75,16 @@ func (n *Net) NodeAt(site, name string, h transfer.Handler) *Node {
 	return node
 }
 
-// IDOf is the id of the node with that name, whether there is one or not.
-func IDOf(name string) peer.ID { return peer.ID("12D3KooWtest" + name) }
+// KeyOf is the identity of the node with that name, whether there is one or not.
+func KeyOf(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("flurry test node " + name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// IDOf is the peer id that belongs to it.
+func IDOf(name string) peer.ID {
+	return peer.ID(namespace.SeedName(KeyOf(name).Public().(ed25519.PublicKey)))
+}
 
 // Delay sets how long everything takes from one node to another.
 func (n *Net) Delay(d time.Duration) {

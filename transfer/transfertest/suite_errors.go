@@ -30,6 +30,9 @@ func failing(err func() error) Handler {
 		OnSync: func(context.Context, transfer.Remote, namespace.Address, transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 			return nil, err()
 		},
+		OnOffer: func(context.Context, transfer.Remote, namespace.Address, namespace.ID, func(transfer.OfferUpdate) error) error {
+			return err()
+		},
 	}
 }
 
@@ -53,6 +56,11 @@ func questions(t testing.TB, c transfer.Conn) map[string]func(context.Context) e
 		"sync": func(ctx context.Context) error {
 			_, err := c.Sync(ctx, space, transfer.SyncRequest{})
 			return err
+		},
+		"offer": func(ctx context.Context) error {
+			return c.Offer(ctx, space, sample.ID("publication", 1), func(transfer.OfferUpdate) error {
+				return errors.New("an update out of nowhere")
+			})
 		},
 	}
 }
@@ -115,6 +123,10 @@ func testFaultyHandler(t *testing.T, pair Pair) {
 		},
 		OnSync: func(context.Context, transfer.Remote, namespace.Address, transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 			return &transfer.SyncAnswer{Equal: true, Buckets: digests()}, nil
+		},
+		OnOffer: func(_ context.Context, _ transfer.Remote, _ namespace.Address, _ namespace.ID, send func(transfer.OfferUpdate) error) error {
+			send(transfer.OfferUpdate{State: transfer.OfferStored})
+			return nil // although send failed
 		},
 	}
 	for name, ask := range questions(t, dial(t, pair, h)) {
@@ -217,6 +229,9 @@ func testCancel(t *testing.T, pair Pair) {
 		},
 		OnSync: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 			return nil, wait(ctx)
+		},
+		OnOffer: func(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ namespace.ID, _ func(transfer.OfferUpdate) error) error {
+			return wait(ctx)
 		},
 	}
 	bored := errors.New("bored")

@@ -52,7 +52,7 @@ func testTraffic(t *testing.T, pair Pair) {
 		if got := a.PeerTraffic()[b.Self().ID]; got != want {
 			t.Errorf("%s: asker's traffic with the peer is %+v, want %+v", what, got, want)
 		}
-		mirrored := transfer.Traffic{Lookup: swap(want.Lookup), Fetch: swap(want.Fetch), Sync: swap(want.Sync), LAN: swap(want.LAN)}
+		mirrored := transfer.Traffic{Lookup: swap(want.Lookup), Fetch: swap(want.Fetch), Sync: swap(want.Sync), Offer: swap(want.Offer), LAN: swap(want.LAN)}
 		eventually(t, func() (string, bool) {
 			got, with := b.Traffic(), b.PeerTraffic()[a.Self().ID]
 			return fmt.Sprintf("%s: answerer's traffic is %+v and %+v, want %+v", what, got, with, mirrored), got == mirrored && with == mirrored
@@ -78,6 +78,11 @@ func testTraffic(t *testing.T, pair Pair) {
 	want.Sync.Sent += 1 + name + 3 + 34
 	want.Sync.Received += 1 + 2 + 34
 	step("sync", err)
+
+	err = c.Offer(ctx, space, sample.ID("publication", 1), func(transfer.OfferUpdate) error { return nil })
+	want.Offer.Sent += 1 + name + 34
+	want.Offer.Received += 1 + 2 + 2
+	step("offer", err)
 }
 
 func swap(b transfer.Bytes) transfer.Bytes {

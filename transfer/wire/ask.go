@@ -145,3 +145,36 @@ func (q *question) sync(r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 	}
 	return &head.answer, nil
 }
+
+// Offer is [transfer.Conn]'s.
+func (k *Asker) Offer(ctx context.Context, s Stream, a namespace.Address, id namespace.ID, recv func(transfer.OfferUpdate) error) error {
+	r := offerRequest{space: a, publication: id}
+	if err := r.check(); err != nil {
+		s.Reset()
+		return transfer.BadRequest("%v", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, transfer.MaxOffer, transfer.ErrStalled)
+	defer cancel()
+	q, err := k.ask(ctx, s, r.append)
+	var order offerOrder
+	for err == nil && !order.last.State.Ends() {
+		err = q.update(&order, recv)
+	}
+	return q.end(err)
+}
+
+// update reads one update and hands it on. The peer has the time of a beat, and
+// what is allowed beyond, for each.
+func (q *question) update(order *offerOrder, recv func(transfer.OfferUpdate) error) error {
+	if err := q.read.begin(q.pace.Within); err != nil {
+		return err
+	}
+	m, err := message(q, maxOfferFrame, parseOfferAnswer, func(m *offerAnswer) *status { return &m.status })
+	if err != nil {
+		return err
+	}
+	if err := order.accept(m.update); err != nil {
+		return transfer.Misbehaviour("%v", err)
+	}
+	return recv(m.update)
+}

@@ -18,6 +18,7 @@ const (
 	Lookup Protocol = iota
 	Fetch
 	Sync
+	Offer
 	Protocols // how many there are
 )
 
@@ -29,6 +30,8 @@ func (p Protocol) String() string {
 		return "fetch"
 	case Sync:
 		return "sync"
+	case Offer:
+		return "offer"
 	}
 	return fmt.Sprintf("protocol %d", int(p))
 }
@@ -74,4 +77,13 @@ func (c *Conn) Sync(ctx context.Context, a namespace.Address, r transfer.SyncReq
 		return nil, err
 	}
 	return c.Asker.Sync(ctx, s, a, r)
+}
+
+// Offer is [transfer.Conn]'s.
+func (c *Conn) Offer(ctx context.Context, a namespace.Address, id namespace.ID, recv func(transfer.OfferUpdate) error) error {
+	s, err := c.Open(ctx, Offer, false)
+	if err != nil {
+		return err
+	}
+	return c.Asker.Offer(ctx, s, a, id, recv)
 }

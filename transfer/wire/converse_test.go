@@ -209,3 +209,7 @@ func (h everything) Chunks(_ context.Context, _ transfer.Remote, _ namespace.Add
 func (h everything) Sync(_ context.Context, _ transfer.Remote, _ namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 	return &transfer.SyncAnswer{Equal: true, Epoch: [16]byte{1}}, nil
 }
+
+func (h everything) Offer(_ context.Context, _ transfer.Remote, _ namespace.Address, _ namespace.ID, send func(transfer.OfferUpdate) error) error {
+	return errors.Join(send(transfer.OfferUpdate{State: transfer.OfferQueued}), send(transfer.OfferUpdate{State: transfer.OfferStored, Receipt: []byte("receipt")}))
+}

@@ -3,6 +3,7 @@ package wire
 import (
 	"time"
 
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/transfer"
 )
 
@@ -23,6 +24,9 @@ const (
 	// maxHead is more than the fields of any message take, the last and large
 	// one left out.
 	maxHead = 128
+
+	// maxOfferFrame is the longest frame of an answer to an offer.
+	maxOfferFrame = namespace.MaxReceipt + transfer.MaxOfferText + maxHead
 
 	// maxPart is how much of a text or of what follows the head of an answer to
 	// sync travels in one frame, so that other streams get their turn.

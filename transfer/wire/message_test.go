@@ -108,6 +108,7 @@ func specimens(t testing.TB) []specimen {
 		Serial: 2, Document: id[:], Known: true, Epoch: epoch[:], Cursor: 3, More: true, DocumentSize: 1000, ListSizes: []uint32{1, 300},
 		Added: 4, Buckets: []byte{0, 5}, BucketIds: []uint32{0, 200}, BucketCounts: counts, BucketSums: sums,
 	}, decoding(parseSyncHead), sh)
+	addOffers(t, add)
 	return list
 }
 
@@ -187,6 +188,10 @@ func reprint(m any) ([]byte, bool) {
 	case syncRequest:
 		return m.append(nil), true
 	case syncHead:
+		return m.append(nil), true
+	case offerRequest:
+		return m.append(nil), true
+	case offerAnswer:
 		return m.append(nil), true
 	}
 	return nil, false

@@ -163,6 +163,25 @@ func TestMessagesReject(t *testing.T) {
 		{"255 digests", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 255), BucketSums: digests[:255*32]}, "255 counts"},
 		{"257 digests", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 257), BucketSums: digests}, "more than 256"},
 		{"256 digests", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 256), BucketSums: digests}, ""},
+		{"an offer of nothing", decoding(parseOfferRequest), &pb.OfferRequest{Namespace: space}, "no publication"},
+		{"an offer to nobody", decoding(parseOfferRequest), &pb.OfferRequest{Publication: id[:]}, "no namespace"},
+		{"an update without a state", decoding(parseOfferAnswer), &pb.OfferAnswer{}, "an update in state 0"},
+		{"a state to come", decoding(parseOfferAnswer), &pb.OfferAnswer{State: 5}, "at most 4"},
+		{"more than all", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_HAVE, Have: 2, Of: 1}, "fields that it has not"},
+		{"all", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_HAVE, Have: 2, Of: 2}, ""},
+		{"queued with bytes", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_QUEUED, Of: 1}, "fields that it has not"},
+		{"stored, and no receipt", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_STORED}, "a receipt of 0 bytes"},
+		{"the longest receipt", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_STORED, Receipt: make([]byte, 1024)}, ""},
+		{"too long a receipt", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_STORED, Receipt: make([]byte, 1025)}, "at most 1024"},
+		{"queued, and a receipt", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_QUEUED, Receipt: hash}, "a receipt with queued"},
+		{"refused for nothing", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED}, "refused for reason 0"},
+		{"a reason to come", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED, Why: 9}, "at most 8"},
+		{"quota without numbers", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED, Why: pb.OfferAnswer_QUOTA}, ""},
+		{"a disk with a quota", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED, Why: pb.OfferAnswer_DISK, Quota: 1}, "fields that it has not"},
+		{"words of nobody", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED, Why: pb.OfferAnswer_DISK, Text: "x"}, "fields that it has not"},
+		{"the most words", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED, Why: pb.OfferAnswer_BY_OPERATOR, Text: strings.Repeat("x", 256)}, ""},
+		{"too many words", decoding(parseOfferAnswer), &pb.OfferAnswer{State: pb.OfferAnswer_REFUSED, Why: pb.OfferAnswer_BY_OPERATOR, Text: strings.Repeat("x", 257)}, "at most 256"},
+		{"busy, and stored", decoding(parseOfferAnswer), &pb.OfferAnswer{Code: pb.Code_BUSY, RetryAfterMs: 1, State: pb.OfferAnswer_STORED, Receipt: hash}, "with code 2"},
 		{"equal, and different", decoding(parseSyncHead), &pb.SyncHead{Equal: true, BucketCounts: make([]uint64, 256), BucketSums: digests}, "the same publications"},
 	} {
 		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(c.m)
@@ -227,6 +246,14 @@ func FuzzSyncRequest(f *testing.F) {
 
 func FuzzSyncHead(f *testing.F) {
 	fuzzParser(f, parseSyncHead, func() proto.Message { return new(pb.SyncHead) })
+}
+
+func FuzzOfferRequest(f *testing.F) {
+	fuzzParser(f, parseOfferRequest, func() proto.Message { return new(pb.OfferRequest) })
+}
+
+func FuzzOfferAnswer(f *testing.F) {
+	fuzzParser(f, parseOfferAnswer, func() proto.Message { return new(pb.OfferAnswer) })
 }
 
 // What protoc's code accepts and prints in its one form, ours reads or refuses

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,8 @@ func (v *Server) Serve(ctx context.Context, p Protocol, s Stream, from Caller) e
 		return v.fetch(ctx, s, from)
 	case Sync:
 		return v.sync(ctx, s, from)
+	case Offer:
+		return v.offer(ctx, s, from)
 	}
 	s.Reset()
 	return fmt.Errorf("%v is not one", p)
@@ -169,4 +172,45 @@ func (r *reply) difference(ctx context.Context, asked transfer.SyncRequest, answ
 		return err
 	}
 	return r.parts(ctx, 0, body)
+}
+
+func (v *Server) offer(ctx context.Context, s Stream, from Caller) error {
+	return serve(ctx, v, s, from, parseOfferRequest, func(ctx context.Context, r *reply, m *offerRequest) error {
+		var order offerOrder
+		var fault, broken error
+		_, done, err := within(ctx, transfer.MaxOffer, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, v.Handler.Offer(ctx, r.from, m.space, m.publication, func(u transfer.OfferUpdate) error {
+				if fault == nil && broken == nil {
+					if fault = order.accept(u); fault == nil {
+						broken = r.update(ctx, u)
+					}
+				}
+				return errors.Join(broken, fault)
+			})
+		})
+		defer done()
+		switch {
+		case broken != nil:
+			return broken
+		case fault != nil:
+			return r.refuse(ctx, faulty(fault))
+		case order.last.State.Ends():
+			return nil
+		case err == nil:
+			err = faulty(errors.New("an offer that is neither stored nor refused"))
+		}
+		return r.refuse(ctx, err)
+	})
+}
+
+// update writes one update at once.
+func (r *reply) update(ctx context.Context, u transfer.OfferUpdate) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m := offerAnswer{update: u}
+	if err := r.put(ctx, m.append, nil); err != nil {
+		return err
+	}
+	return r.flush(ctx)
 }

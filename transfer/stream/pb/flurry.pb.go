@@ -1,7 +1,7 @@
 // The messages of flurry's streams, version 1.
 //
-// A stream has one of the protocols /flurry/lookup/1, /flurry/fetch/1 and
-// /flurry/sync/1, and carries one question. The asker writes one frame, the
+// A stream has one of the protocols /flurry/lookup/1, /flurry/fetch/1,
+// /flurry/sync/1 and /flurry/offer/1, and carries one question. The asker writes one frame, the
 // answerer one or more, and both close. A reset by either side ends the stream
 // at once; an asker that still wants its answer sends nothing more.
 //
@@ -204,6 +204,128 @@ func (x Encoding) Number() protoreflect.EnumNumber {
 // Deprecated: Use Encoding.Descriptor instead.
 func (Encoding) EnumDescriptor() ([]byte, []int) {
 	return file_flurry_proto_rawDescGZIP(), []int{2}
+}
+
+type OfferAnswer_State int32
+
+const (
+	OfferAnswer_NONE    OfferAnswer_State = 0
+	OfferAnswer_QUEUED  OfferAnswer_State = 1
+	OfferAnswer_HAVE    OfferAnswer_State = 2
+	OfferAnswer_STORED  OfferAnswer_State = 3
+	OfferAnswer_REFUSED OfferAnswer_State = 4
+)
+
+// Enum value maps for OfferAnswer_State.
+var (
+	OfferAnswer_State_name = map[int32]string{
+		0: "NONE",
+		1: "QUEUED",
+		2: "HAVE",
+		3: "STORED",
+		4: "REFUSED",
+	}
+	OfferAnswer_State_value = map[string]int32{
+		"NONE":    0,
+		"QUEUED":  1,
+		"HAVE":    2,
+		"STORED":  3,
+		"REFUSED": 4,
+	}
+)
+
+func (x OfferAnswer_State) Enum() *OfferAnswer_State {
+	p := new(OfferAnswer_State)
+	*p = x
+	return p
+}
+
+func (x OfferAnswer_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OfferAnswer_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_flurry_proto_enumTypes[3].Descriptor()
+}
+
+func (OfferAnswer_State) Type() protoreflect.EnumType {
+	return &file_flurry_proto_enumTypes[3]
+}
+
+func (x OfferAnswer_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OfferAnswer_State.Descriptor instead.
+func (OfferAnswer_State) EnumDescriptor() ([]byte, []int) {
+	return file_flurry_proto_rawDescGZIP(), []int{8, 0}
+}
+
+type OfferAnswer_Refusal int32
+
+const (
+	OfferAnswer_NO_REFUSAL  OfferAnswer_Refusal = 0
+	OfferAnswer_QUOTA       OfferAnswer_Refusal = 1
+	OfferAnswer_DISK        OfferAnswer_Refusal = 2
+	OfferAnswer_NOT_HOSTED  OfferAnswer_Refusal = 3
+	OfferAnswer_BY_OPERATOR OfferAnswer_Refusal = 4
+	OfferAnswer_TOO_LARGE   OfferAnswer_Refusal = 5
+	OfferAnswer_BUSY_LATER  OfferAnswer_Refusal = 6
+	OfferAnswer_DOCUMENT    OfferAnswer_Refusal = 7
+	OfferAnswer_UNVERIFIED  OfferAnswer_Refusal = 8
+)
+
+// Enum value maps for OfferAnswer_Refusal.
+var (
+	OfferAnswer_Refusal_name = map[int32]string{
+		0: "NO_REFUSAL",
+		1: "QUOTA",
+		2: "DISK",
+		3: "NOT_HOSTED",
+		4: "BY_OPERATOR",
+		5: "TOO_LARGE",
+		6: "BUSY_LATER",
+		7: "DOCUMENT",
+		8: "UNVERIFIED",
+	}
+	OfferAnswer_Refusal_value = map[string]int32{
+		"NO_REFUSAL":  0,
+		"QUOTA":       1,
+		"DISK":        2,
+		"NOT_HOSTED":  3,
+		"BY_OPERATOR": 4,
+		"TOO_LARGE":   5,
+		"BUSY_LATER":  6,
+		"DOCUMENT":    7,
+		"UNVERIFIED":  8,
+	}
+)
+
+func (x OfferAnswer_Refusal) Enum() *OfferAnswer_Refusal {
+	p := new(OfferAnswer_Refusal)
+	*p = x
+	return p
+}
+
+func (x OfferAnswer_Refusal) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OfferAnswer_Refusal) Descriptor() protoreflect.EnumDescriptor {
+	return file_flurry_proto_enumTypes[4].Descriptor()
+}
+
+func (OfferAnswer_Refusal) Type() protoreflect.EnumType {
+	return &file_flurry_proto_enumTypes[4]
+}
+
+func (x OfferAnswer_Refusal) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OfferAnswer_Refusal.Descriptor instead.
+func (OfferAnswer_Refusal) EnumDescriptor() ([]byte, []int) {
+	return file_flurry_proto_rawDescGZIP(), []int{8, 1}
 }
 
 type LookupRequest struct {
@@ -927,6 +1049,193 @@ func (x *SyncHead) GetBucketSums() []byte {
 	return nil
 }
 
+// "Here is a publication." The answer lasts as long as the answerer fetches what
+// it lacks of it, over whatever connections it has to whomever.
+type OfferRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Id of the publication, 32 bytes.
+	Publication   []byte `protobuf:"bytes,2,opt,name=publication,proto3" json:"publication,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfferRequest) Reset() {
+	*x = OfferRequest{}
+	mi := &file_flurry_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferRequest) ProtoMessage() {}
+
+func (x *OfferRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_flurry_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferRequest.ProtoReflect.Descriptor instead.
+func (*OfferRequest) Descriptor() ([]byte, []int) {
+	return file_flurry_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OfferRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *OfferRequest) GetPublication() []byte {
+	if x != nil {
+		return x.Publication
+	}
+	return nil
+}
+
+// How far the answerer is. There is a message at least every 10 s: QUEUED any
+// number of times, then HAVE any number of times, then STORED or REFUSED.
+type OfferAnswer struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Code         Code                   `protobuf:"varint,1,opt,name=code,proto3,enum=flurry.v1.Code" json:"code,omitempty"`
+	RetryAfterMs uint32                 `protobuf:"varint,2,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	Reason       string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	State        OfferAnswer_State      `protobuf:"varint,4,opt,name=state,proto3,enum=flurry.v1.OfferAnswer_State" json:"state,omitempty"`
+	// With HAVE: raw bytes of the chunks that were lacking at the beginning, and
+	// how many of them are there. have never falls, of never changes.
+	Have uint64 `protobuf:"varint,5,opt,name=have,proto3" json:"have,omitempty"`
+	Of   uint64 `protobuf:"varint,6,opt,name=of,proto3" json:"of,omitempty"`
+	// With STORED: the receipt in its signed form, at most 1,024 bytes.
+	Receipt []byte `protobuf:"bytes,7,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// With REFUSED.
+	Why OfferAnswer_Refusal `protobuf:"varint,8,opt,name=why,proto3,enum=flurry.v1.OfferAnswer_Refusal" json:"why,omitempty"`
+	// With QUOTA: bytes that may not go, and bytes that may be there.
+	Used  uint64 `protobuf:"varint,9,opt,name=used,proto3" json:"used,omitempty"`
+	Quota uint64 `protobuf:"varint,10,opt,name=quota,proto3" json:"quota,omitempty"`
+	// With BY_OPERATOR: words for people, at most 256 bytes.
+	Text          string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfferAnswer) Reset() {
+	*x = OfferAnswer{}
+	mi := &file_flurry_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferAnswer) ProtoMessage() {}
+
+func (x *OfferAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_flurry_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferAnswer.ProtoReflect.Descriptor instead.
+func (*OfferAnswer) Descriptor() ([]byte, []int) {
+	return file_flurry_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OfferAnswer) GetCode() Code {
+	if x != nil {
+		return x.Code
+	}
+	return Code_OK
+}
+
+func (x *OfferAnswer) GetRetryAfterMs() uint32 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
+func (x *OfferAnswer) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OfferAnswer) GetState() OfferAnswer_State {
+	if x != nil {
+		return x.State
+	}
+	return OfferAnswer_NONE
+}
+
+func (x *OfferAnswer) GetHave() uint64 {
+	if x != nil {
+		return x.Have
+	}
+	return 0
+}
+
+func (x *OfferAnswer) GetOf() uint64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *OfferAnswer) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+func (x *OfferAnswer) GetWhy() OfferAnswer_Refusal {
+	if x != nil {
+		return x.Why
+	}
+	return OfferAnswer_NO_REFUSAL
+}
+
+func (x *OfferAnswer) GetUsed() uint64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *OfferAnswer) GetQuota() uint64 {
+	if x != nil {
+		return x.Quota
+	}
+	return 0
+}
+
+func (x *OfferAnswer) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 var File_flurry_proto protoreflect.FileDescriptor
 
 const file_flurry_proto_rawDesc = "" +
@@ -995,7 +1304,45 @@ const file_flurry_proto_rawDesc = "" +
 	"bucket_ids\x18\x0f \x03(\rR\tbucketIds\x12#\n" +
 	"\rbucket_counts\x18\x10 \x03(\x04R\fbucketCounts\x12\x1f\n" +
 	"\vbucket_sums\x18\x11 \x01(\fR\n" +
-	"bucketSums*:\n" +
+	"bucketSums\"N\n" +
+	"\fOfferRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12 \n" +
+	"\vpublication\x18\x02 \x01(\fR\vpublication\"\xa3\x04\n" +
+	"\vOfferAnswer\x12#\n" +
+	"\x04code\x18\x01 \x01(\x0e2\x0f.flurry.v1.CodeR\x04code\x12$\n" +
+	"\x0eretry_after_ms\x18\x02 \x01(\rR\fretryAfterMs\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x122\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1c.flurry.v1.OfferAnswer.StateR\x05state\x12\x12\n" +
+	"\x04have\x18\x05 \x01(\x04R\x04have\x12\x0e\n" +
+	"\x02of\x18\x06 \x01(\x04R\x02of\x12\x18\n" +
+	"\areceipt\x18\a \x01(\fR\areceipt\x120\n" +
+	"\x03why\x18\b \x01(\x0e2\x1e.flurry.v1.OfferAnswer.RefusalR\x03why\x12\x12\n" +
+	"\x04used\x18\t \x01(\x04R\x04used\x12\x14\n" +
+	"\x05quota\x18\n" +
+	" \x01(\x04R\x05quota\x12\x12\n" +
+	"\x04text\x18\v \x01(\tR\x04text\"@\n" +
+	"\x05State\x12\b\n" +
+	"\x04NONE\x10\x00\x12\n" +
+	"\n" +
+	"\x06QUEUED\x10\x01\x12\b\n" +
+	"\x04HAVE\x10\x02\x12\n" +
+	"\n" +
+	"\x06STORED\x10\x03\x12\v\n" +
+	"\aREFUSED\x10\x04\"\x8c\x01\n" +
+	"\aRefusal\x12\x0e\n" +
+	"\n" +
+	"NO_REFUSAL\x10\x00\x12\t\n" +
+	"\x05QUOTA\x10\x01\x12\b\n" +
+	"\x04DISK\x10\x02\x12\x0e\n" +
+	"\n" +
+	"NOT_HOSTED\x10\x03\x12\x0f\n" +
+	"\vBY_OPERATOR\x10\x04\x12\r\n" +
+	"\tTOO_LARGE\x10\x05\x12\x0e\n" +
+	"\n" +
+	"BUSY_LATER\x10\x06\x12\f\n" +
+	"\bDOCUMENT\x10\a\x12\x0e\n" +
+	"\n" +
+	"UNVERIFIED\x10\b*:\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\n" +
 	"\n" +
@@ -1027,19 +1374,23 @@ func file_flurry_proto_rawDescGZIP() []byte {
 	return file_flurry_proto_rawDescData
 }
 
-var file_flurry_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_flurry_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_flurry_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_flurry_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_flurry_proto_goTypes = []any{
-	(Code)(0),             // 0: flurry.v1.Code
-	(Kind)(0),             // 1: flurry.v1.Kind
-	(Encoding)(0),         // 2: flurry.v1.Encoding
-	(*LookupRequest)(nil), // 3: flurry.v1.LookupRequest
-	(*LookupAnswer)(nil),  // 4: flurry.v1.LookupAnswer
-	(*FetchRequest)(nil),  // 5: flurry.v1.FetchRequest
-	(*TextPart)(nil),      // 6: flurry.v1.TextPart
-	(*RunPart)(nil),       // 7: flurry.v1.RunPart
-	(*SyncRequest)(nil),   // 8: flurry.v1.SyncRequest
-	(*SyncHead)(nil),      // 9: flurry.v1.SyncHead
+	(Code)(0),                // 0: flurry.v1.Code
+	(Kind)(0),                // 1: flurry.v1.Kind
+	(Encoding)(0),            // 2: flurry.v1.Encoding
+	(OfferAnswer_State)(0),   // 3: flurry.v1.OfferAnswer.State
+	(OfferAnswer_Refusal)(0), // 4: flurry.v1.OfferAnswer.Refusal
+	(*LookupRequest)(nil),    // 5: flurry.v1.LookupRequest
+	(*LookupAnswer)(nil),     // 6: flurry.v1.LookupAnswer
+	(*FetchRequest)(nil),     // 7: flurry.v1.FetchRequest
+	(*TextPart)(nil),         // 8: flurry.v1.TextPart
+	(*RunPart)(nil),          // 9: flurry.v1.RunPart
+	(*SyncRequest)(nil),      // 10: flurry.v1.SyncRequest
+	(*SyncHead)(nil),         // 11: flurry.v1.SyncHead
+	(*OfferRequest)(nil),     // 12: flurry.v1.OfferRequest
+	(*OfferAnswer)(nil),      // 13: flurry.v1.OfferAnswer
 }
 var file_flurry_proto_depIdxs = []int32{
 	0, // 0: flurry.v1.LookupAnswer.code:type_name -> flurry.v1.Code
@@ -1048,11 +1399,14 @@ var file_flurry_proto_depIdxs = []int32{
 	0, // 3: flurry.v1.RunPart.code:type_name -> flurry.v1.Code
 	2, // 4: flurry.v1.RunPart.encoding:type_name -> flurry.v1.Encoding
 	0, // 5: flurry.v1.SyncHead.code:type_name -> flurry.v1.Code
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0, // 6: flurry.v1.OfferAnswer.code:type_name -> flurry.v1.Code
+	3, // 7: flurry.v1.OfferAnswer.state:type_name -> flurry.v1.OfferAnswer.State
+	4, // 8: flurry.v1.OfferAnswer.why:type_name -> flurry.v1.OfferAnswer.Refusal
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_flurry_proto_init() }
@@ -1065,8 +1419,8 @@ func file_flurry_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flurry_proto_rawDesc), len(file_flurry_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   7,
+			NumEnums:      5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
