@@ -25,23 +25,41 @@ type Added struct {
 // What the present policy refuses is refused with its error, and what is over a
 // bound with ErrLimit.
 func (c *Catalog) Add(ctx context.Context, p trust.Publication) (Added, error) {
+	return c.addAs(ctx, p, false)
+}
+
+// AddUnlisted is Add for a node that tells others only of what it holds. Here the
+// publication counts as any. But Digest, Buckets, IDs and Changes do not know of
+// it before [Catalog.List]. One that is listed already stays so.
+func (c *Catalog) AddUnlisted(ctx context.Context, p trust.Publication) (Added, error) {
+	return c.addAs(ctx, p, true)
+}
+
+func (c *Catalog) addAs(ctx context.Context, p trust.Publication, quiet bool) (Added, error) {
 	if p.IsZero() {
 		return Added{}, fmt.Errorf("add publication: %w", trust.ErrUntrusted)
 	}
-	added, err := c.add(ctx, p, false)
+	added, err := c.add(ctx, p, manner{quiet: quiet, sync: true})
 	if err != nil {
 		return Added{}, fmt.Errorf("add publication %s: %w", p.ID().Short(), err)
 	}
 	return added, nil
 }
 
-// add is Add. With again, a publication that is here is indexed anew.
-func (c *Catalog) add(ctx context.Context, p trust.Publication, again bool) (Added, error) {
+// manner is how a publication is added.
+type manner struct {
+	again bool // one that is here is indexed anew
+	quiet bool // it is not listed
+	sync  bool // the index is on the disk when it is done
+}
+
+// add is Add.
+func (c *Catalog) add(ctx context.Context, p trust.Publication, m manner) (Added, error) {
 	f := factsOf(p)
 	// The text is put before it is this publication's turn, so that several can
 	// share the disk's time. One that is refused in between is left over, as
 	// one that expires later is.
-	if added, here, err := c.admit(p, f); err != nil || here && !again {
+	if added, here, err := c.admit(p, f); err != nil || here && !m.again && !c.unsynced.Load() {
 		return added, err
 	}
 	if err := c.texts.PutText(ctx, TextPublication, p.Raw()); err != nil {
@@ -53,10 +71,16 @@ func (c *Catalog) add(ctx context.Context, p trust.Publication, again bool) (Add
 	}
 	defer unlock()
 	added, here, err := c.admit(p, f)
-	if err != nil || here && !again {
+	if err != nil {
 		return added, err
 	}
-	return c.write(p, f, here)
+	if here && !m.again {
+		if c.unsynced.Load() {
+			err = c.syncIndex()
+		}
+		return added, err
+	}
+	return c.write(p, f, here, m)
 }
 
 // admit says whether a publication may be added, and what is known when it is
@@ -82,13 +106,16 @@ func (c *Catalog) admit(p trust.Publication, f *facts) (added Added, here bool, 
 
 // write puts an admitted publication into the index, then into memory. The
 // caller holds writing, so that nothing changes meanwhile but the time.
-func (c *Catalog) write(p trust.Publication, f *facts, here bool) (Added, error) {
+func (c *Catalog) write(p trust.Publication, f *facts, here bool, m manner) (Added, error) {
 	s, unlock, err := c.reading(p.Value().Namespace)
 	if err != nil {
 		return Added{}, err
 	}
 	var gone []*publication
-	if !here {
+	f.received = c.clock().Unix()
+	if here {
+		f.received = s.graph.pubs[f.id].received
+	} else {
 		gone, err = s.graph.room(f, c.limits)
 	}
 	unlock()
@@ -99,14 +126,24 @@ func (c *Catalog) write(p trust.Publication, f *facts, here bool) (Added, error)
 	if err != nil {
 		return Added{}, err
 	}
-	if err := c.kv.Apply(append(ops, s.id.indexOps(p, f)...), true); err != nil {
+	ops = append(ops, s.id.indexOps(p, f)...)
+	if f.received > 0 {
+		var w writer
+		w.uint(uint64(f.received))
+		ops = append(ops, put(s.id.receivedKey(f.id), w))
+	}
+	quiet := m.quiet && !here
+	if quiet {
+		ops = append(ops, put(s.id.unlistedKey(f.id), nil))
+	}
+	if err := c.kv.Apply(ops, m.sync); err != nil {
 		return Added{}, err
 	}
-	return c.remember(s, p, f, gone, here), nil
+	return c.remember(s, p, f, gone, here, quiet), nil
 }
 
 // remember makes memory follow what was written.
-func (c *Catalog) remember(s *space, p trust.Publication, f *facts, gone []*publication, here bool) Added {
+func (c *Catalog) remember(s *space, p trust.Publication, f *facts, gone []*publication, here, quiet bool) Added {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := s.graph.version
@@ -118,6 +155,7 @@ func (c *Catalog) remember(s *space, p trust.Publication, f *facts, gone []*publ
 		added = s.added(s.graph.pubs[f.id])
 	} else {
 		n := s.graph.insert(f)
+		n.quiet = quiet
 		s.graph.settle(n)
 		added = s.added(n)
 		added.New = true

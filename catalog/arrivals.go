@@ -6,8 +6,9 @@ import (
 	"github.com/flurry-nix/flurry/namespace"
 )
 
-// arrivals is the order in which publications became alive here. One that died
-// and came back stands at its new place. Followers go through it by number.
+// arrivals is the order in which publications became alive and listed here. One
+// that died and came back stands at its new place. Followers go through it by
+// number.
 type arrivals struct {
 	log  []arrival // by rising number; some are stale
 	last uint64    // the highest number given
@@ -20,7 +21,7 @@ type arrival struct {
 }
 
 // stale reports whether the publication is gone from that place.
-func (a arrival) stale() bool { return !a.p.alive || a.p.arrival != a.n }
+func (a arrival) stale() bool { return !a.p.told || a.p.arrival != a.n }
 
 func (o *arrivals) append(p *publication) {
 	o.last++
@@ -28,7 +29,7 @@ func (o *arrivals) append(p *publication) {
 	o.log = append(o.log, arrival{o.last, p})
 }
 
-// drop is told that a publication of the log is no longer alive.
+// drop is told that a publication of the log is no longer to be told.
 func (o *arrivals) drop() {
 	o.dead++
 	if o.dead > 64 && o.dead > len(o.log)/2 {

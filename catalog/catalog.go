@@ -36,6 +36,10 @@ type Catalog struct {
 
 	cache *answerCache
 
+	// unsynced is set while something of the index may not be on the disk that
+	// memory has: what is added again must not pass for durable.
+	unsynced atomic.Bool
+
 	generation atomic.Uint64
 	// from and until are the seconds of the clock between which what is in
 	// memory stands, until excluded.

@@ -30,6 +30,10 @@
 // distrusted here (MarkProven, Distrust), the order of arrival, and what the
 // bounds of limits.go let in.
 //
+// A node that tells others only of what it holds adds publications unlisted
+// ([Catalog.AddUnlisted]): they count here as any, and belong to what others are
+// told of from [Catalog.List] on.
+//
 // # Time
 //
 // A namespace's time is the later of the clock and its document's issue. No

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,6 +38,28 @@ func script(b *catalogtest.Bench) []func() error {
 		lists("c", "d")(p)
 		p.Expires = p.Time.Add(time.Minute)
 	})
+	quiet, third := b.Publication(b.Root, lists("e")), b.Publication(b.Root, lists("f"))
+	signed, err := trust.SignReceipt(&namespace.Receipt{Namespace: b.Address, Publication: b.ID(third), Time: b.Start}, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	receipt, err := trust.VerifyReceipt(signed)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	addAll := func(raws ...[]byte) func() error {
+		return func() error {
+			var pubs []trust.Publication
+			for _, raw := range raws {
+				pubs = append(pubs, b.Verify(raw))
+			}
+			results, err := b.Catalog.AddAll(ctx, pubs, false)
+			for _, r := range results {
+				err = errors.Join(err, r.Err)
+			}
+			return err
+		}
+	}
 	adopt := func(d trust.Document, lists ...*namespace.KeepList) func() error {
 		return func() error { return b.Catalog.Adopt(ctx, d, lists) }
 	}
@@ -85,6 +108,11 @@ func script(b *catalogtest.Bench) []func() error {
 	return []func() error{
 		adopt(b.Document(1, catalogtest.Writers(ci))),
 		add(first), add(second), add(brief),
+		addAll(quiet), addAll(third),
+		func() error { return b.Catalog.Want(ctx, b.Address, b.ID(third), 2) },
+		func() error { return b.Catalog.KeepReceipt(ctx, receipt) },
+		func() error { return b.Catalog.List(ctx, b.Address, b.ID(third)) },
+		func() error { return b.Catalog.Unlist(ctx, b.Address, b.ID(second)) },
 		with("d", func(v trust.Verified) error { return b.Catalog.MarkProven(ctx, v) }),
 		with("c", func(v trust.Verified) error { return b.Catalog.MarkProven(ctx, v) }),
 		adopt(closing, list),

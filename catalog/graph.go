@@ -14,6 +14,7 @@ type publication struct {
 	id            namespace.ID
 	signer        *signer // nil: another one uses it, but it is not here
 	time, expires int64
+	received      int64
 	entries, text uint64
 	nar           uint64
 
@@ -23,7 +24,9 @@ type publication struct {
 	verdict verdict
 	life    int64  // latest expiry among itself and its users, transitively; 0 unless valid
 	alive   bool   // valid, and life is not over
-	arrival uint64 // its number in the order of arrival, when alive
+	quiet   bool   // nobody is told of it: see AddUnlisted
+	told    bool   // alive, and not quiet: in the set and in the order of arrival
+	arrival uint64 // its number in the order of arrival, when told
 	alarm   int64  // when the timeline looks at it next; 0: never
 }
 
@@ -62,9 +65,10 @@ type graph struct {
 	signers map[nix.PublicKey]*signer
 	all     totals
 
-	line  timeline
-	set   idSet
-	order arrivals
+	line   timeline
+	living int      // how many are alive
+	set    idSet    // of those that others are told of
+	order  arrivals // of the same
 
 	version uint64 // grows when what is alive changes
 	losses  uint64 // grows when something stops being alive
@@ -86,7 +90,7 @@ func (g *graph) insert(f *facts) *publication {
 		g.pubs[f.id] = p
 	}
 	p.signer = g.signer(f.signer)
-	p.time, p.expires = f.time, f.expires
+	p.time, p.expires, p.received = f.time, f.expires, f.received
 	p.entries, p.text, p.nar = f.entries, f.text, f.nar
 	for _, user := range p.users {
 		user.signer.has.missing--
@@ -132,7 +136,7 @@ func (g *graph) remove(p *publication) {
 	if p.signer.has.publications == 0 {
 		delete(g.signers, p.signer.key)
 	}
-	p.signer, p.uses = nil, nil
+	p.signer, p.uses, p.quiet, p.received = nil, nil, false, 0
 	for _, user := range p.users {
 		user.signer.has.missing++
 		g.all.missing++
@@ -194,19 +198,36 @@ func (g *graph) refresh(p *publication) {
 	if alive {
 		g.line.watch(p, p.life)
 	}
-	if alive == p.alive {
-		return
-	}
+	changed := alive != p.alive
 	p.alive = alive
-	g.version++
-	if alive {
+	switch {
+	case changed && alive:
+		g.living++
+	case changed:
+		g.living--
+		g.losses++
+	}
+	if g.tell(p) || changed {
+		g.version++
+	}
+}
+
+// tell makes the set and the order of arrival follow from alive and quiet, and
+// reports whether they changed.
+func (g *graph) tell(p *publication) bool {
+	told := p.alive && !p.quiet
+	if told == p.told {
+		return false
+	}
+	p.told = told
+	if told {
 		g.set.insert(p.id)
 		g.order.append(p)
 	} else {
 		g.set.remove(p.id)
 		g.order.drop()
-		g.losses++
 	}
+	return true
 }
 
 // advance moves time forward. What became due appears, what has expired goes.
@@ -283,12 +304,12 @@ func (g *graph) refreshAll() {
 		return cmp.Or(cmp.Compare(a.time, b.time), a.id.Compare(b.id))
 	})
 	g.set.close()
-	var alive []namespace.ID
+	var told []namespace.ID
 	for _, p := range all {
 		g.refresh(p)
-		if p.alive {
-			alive = append(alive, p.id)
+		if p.told {
+			told = append(told, p.id)
 		}
 	}
-	g.set.fill(alive)
+	g.set.fill(told)
 }

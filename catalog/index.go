@@ -113,7 +113,8 @@ func (c *Catalog) unindexOne(s *space, id namespace.ID, stays map[nix.PathHash]b
 	if err != nil {
 		return nil, err
 	}
-	ops := []Op{remove(s.id.factsKey(id)), remove(s.id.detailsKey(id))}
+	ops := []Op{remove(s.id.factsKey(id)), remove(s.id.detailsKey(id)), remove(s.id.unlistedKey(id)),
+		remove(s.id.receivedKey(id)), remove(s.id.wantedKey(id)), removePrefix(s.id.receiptsKey(id))}
 	for _, e := range entries {
 		more, err := c.unlistOps(s, id, e, stays[e.Path.Hash()])
 		if err != nil {

@@ -17,6 +17,11 @@ import (
 //	p space publication          facts of a publication: signer, times, sizes, uses
 //	d space publication          details of a publication that are only shown: roots, pins
 //	e space publication path     text of the entry
+//	u space publication          empty: it is not listed, see AddUnlisted
+//	a space publication          time: when its text first came here
+//	r space publication seed     receipt: its signed text
+//	w space publication          how many copies are wanted elsewhere
+//	t space body                 when the content was asked for last, in hours
 //	i space path publication     listing: who lists a path, and the entry's references
 //	h space path                 empty: somebody lists the path. One Get, and a bloom
 //	                             filter, answer for most paths, which nobody lists
@@ -32,6 +37,11 @@ const (
 	keyFacts     = 'p'
 	keyDetails   = 'd'
 	keyEntry     = 'e'
+	keyUnlisted  = 'u'
+	keyReceived  = 'a'
+	keyReceipt   = 'r'
+	keyWanted    = 'w'
+	keyTouched   = 't'
 	keyLister    = 'i'
 	keyListed    = 'h'
 	keyBody      = 'b'
@@ -40,7 +50,7 @@ const (
 )
 
 // spaceKinds are the letters of what goes when a namespace goes.
-const spaceKinds = "pdeihbvx"
+const spaceKinds = "pdeihbvxuarwt"
 
 // spaceID is the first half of the SHA-256 of a namespace's address. Two
 // namespaces with one spaceID would be mixed up; that takes 2⁶⁴ addresses to
@@ -73,6 +83,20 @@ func (s spaceID) key(kind byte) []byte { return makeKey(kind, s[:]) }
 func (s spaceID) factsKey(id namespace.ID) []byte { return makeKey(keyFacts, s[:], id[:]) }
 
 func (s spaceID) detailsKey(id namespace.ID) []byte { return makeKey(keyDetails, s[:], id[:]) }
+
+func (s spaceID) unlistedKey(id namespace.ID) []byte { return makeKey(keyUnlisted, s[:], id[:]) }
+
+func (s spaceID) receivedKey(id namespace.ID) []byte { return makeKey(keyReceived, s[:], id[:]) }
+
+func (s spaceID) receiptsKey(id namespace.ID) []byte { return makeKey(keyReceipt, s[:], id[:]) }
+
+func (s spaceID) receiptKey(id namespace.ID, seed [32]byte) []byte {
+	return makeKey(keyReceipt, s[:], id[:], seed[:])
+}
+
+func (s spaceID) wantedKey(id namespace.ID) []byte { return makeKey(keyWanted, s[:], id[:]) }
+
+func (s spaceID) touchedKey(b content.BodyID) []byte { return makeKey(keyTouched, s[:], b[:]) }
 
 func (s spaceID) entriesKey(id namespace.ID) []byte { return makeKey(keyEntry, s[:], id[:]) }
 

@@ -39,10 +39,18 @@ const (
 	// machine had to do with. Each is about a kilobyte of disk.
 	MaxKept = 1 << 18
 
+	// MaxReceipts bounds the receipts that are kept of one publication: more
+	// copies than anybody asks for. Each is some 400 bytes of disk.
+	MaxReceipts = 64
+
 	// MaxAnswers is how many entries Lookup returns for one path: what a lookup
 	// answer of the protocol carries. A path has one entry for each signer and
 	// content, mostly one or two in all.
 	MaxAnswers = 8
+
+	// textWriters is how many texts of one AddAll are put at once: those that wait
+	// for the disk share one fsync.
+	textWriters = 16
 
 	// cacheBytes bounds the entries that Lookup keeps at hand, in bytes of
 	// memory: a few thousand, the closure of a large system.

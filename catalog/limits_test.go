@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,7 +79,10 @@ func TestLimits(t *testing.T) {
 		}
 		other.Add(raw)
 	}
-	if !slices.Equal(dump(t, b.KV), dump(t, other.KV)) {
+	untimed := func(kv catalog.KV) []string { // when each came differs
+		return slices.DeleteFunc(dump(t, kv), func(line string) bool { return strings.HasPrefix(line, `"a`) })
+	}
+	if !slices.Equal(untimed(b.KV), untimed(other.KV)) {
 		t.Fatal("the dead one left something behind")
 	}
 }

@@ -105,12 +105,14 @@ type PublicationInfo struct {
 	ID       namespace.ID
 	Signer   nix.PublicKey
 	Time     time.Time
+	Received time.Time // when its text first came here; zero: before that was noted, or the index was made anew since
+	Listed   bool      // others are told of it while it is alive
 	Expires  time.Time // its own
 	Lives    time.Time // with those that use it; zero unless the policy accepts it
 	Standing trust.Standing
 	Roots    []nix.StorePath
 	Pins     []namespace.Pin
-	Uses     int
+	Uses     []namespace.ID
 	Entries  int
 	NarBytes uint64 // sum of NarSize of its entries
 }
@@ -176,9 +178,15 @@ func (s *space) info(p *publication) PublicationInfo {
 		Time:     time.Unix(p.time, 0).UTC(),
 		Expires:  time.Unix(p.expires, 0).UTC(),
 		Standing: s.standing(p),
-		Uses:     len(p.uses),
+		Listed:   !p.quiet,
 		Entries:  int(p.entries),
 		NarBytes: p.nar,
+	}
+	for _, used := range p.uses {
+		info.Uses = append(info.Uses, used.id)
+	}
+	if p.received > 0 {
+		info.Received = time.Unix(p.received, 0).UTC()
 	}
 	if p.life > 0 {
 		info.Lives = time.Unix(p.life, 0).UTC()

@@ -97,6 +97,9 @@ func (c *Catalog) loadSpace(ctx context.Context, r namespaceRecord) error {
 	if err := c.loadPublications(s); err != nil {
 		return err
 	}
+	if err := errors.Join(c.loadUnlisted(s), c.loadReceived(s)); err != nil {
+		return err
+	}
 	if err := c.loadSketch(s); err != nil {
 		return err
 	}

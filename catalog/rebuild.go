@@ -103,6 +103,6 @@ func (c *Catalog) rebuildPublication(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.add(ctx, p, true)
+	_, err = c.add(ctx, p, manner{again: true, sync: true})
 	return err
 }

@@ -179,6 +179,7 @@ type facts struct {
 	text          uint64 // bytes of the signed form
 	nar           uint64 // sum of NarSize
 	uses          []namespace.ID
+	received      int64 // when its text first came here, in seconds since 1970; not part of the value
 }
 
 func (f *facts) encode() []byte {

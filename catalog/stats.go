@@ -12,6 +12,7 @@ import (
 type Stats struct {
 	Paths        int          // that an alive publication lists
 	Publications int          // alive
+	Unlisted     int          // of these, that others are not told of
 	NarBytes     uint64       // sum of NarSize of the paths, each once
 	Serial       uint64       // of the document
 	Expires      time.Time    // of the document
@@ -37,7 +38,8 @@ func (c *Catalog) Stats(a namespace.Address) Stats {
 		return Stats{}
 	}
 	st := Stats{
-		Publications: len(s.graph.set.ids),
+		Publications: s.graph.living,
+		Unlisted:     s.graph.living - len(s.graph.set.ids),
 		Serial:       s.record.serial,
 		Rival:        s.record.rival,
 		Missing:      int(s.graph.all.missing),

@@ -47,6 +47,13 @@ func RunCatalog(t *testing.T, open func(t *testing.T) catalog.KV) {
 		"DocumentLost":    testDocumentLost,
 		"Rebuild":         testRebuild,
 		"NamespacesApart": testNamespacesApart,
+		"Unlisted":        testUnlisted,
+		"UnlistedLives":   testUnlistedLives,
+		"Received":        testReceived,
+		"AddAll":          testAddAll,
+		"Receipts":        testReceipts,
+		"Wanted":          testWanted,
+		"Touched":         testTouched,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, NewBench(t, open(t))) })
 	}
