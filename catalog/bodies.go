@@ -83,10 +83,11 @@ func (c *Catalog) gives(a namespace.Address, h nix.PathHash, b content.BodyID) (
 
 // BodyUse is one reason to keep a body.
 type BodyUse struct {
-	Body  content.BodyID
-	Path  nix.PathHash
-	Lives time.Time // of the publication; past: it expired then; zero: it is refused, or its time has not come
-	Alive bool
+	Body        content.BodyID
+	Path        nix.PathHash
+	Publication namespace.ID
+	Lives       time.Time // of the publication; past: it expired then; zero: it is refused, or its time has not come
+	Alive       bool
 }
 
 // Bodies yields all bodies that entries of a namespace name, with what says so,
@@ -130,9 +131,8 @@ func (c *Catalog) bodyPage(s *space, from []byte) (page []BodyUse, next []byte, 
 			return false, nil
 		}
 		var use BodyUse
-		var id namespace.ID
-		err := fields(k, use.Body[:], id[:], use.Path[:])
-		page, ids = append(page, use), append(ids, id)
+		err := fields(k, use.Body[:], use.Publication[:], use.Path[:])
+		page, ids = append(page, use), append(ids, use.Publication)
 		return true, err
 	})
 	c.mu.RLock()

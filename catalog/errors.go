@@ -11,6 +11,9 @@ var (
 	// adopted before, or with the same serial and a smaller id.
 	ErrRollback = errors.New("an older document")
 
+	// ErrDistrusted says that content was found not to be what its entry says.
+	ErrDistrusted = errors.New("found wrong here")
+
 	// ErrLimit refuses what is over a bound of limits.go.
 	ErrLimit = errors.New("over the limit")
 

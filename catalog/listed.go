@@ -147,7 +147,8 @@ func (c *Catalog) Users(ctx context.Context, a namespace.Address, id namespace.I
 }
 
 // PublicationEntries returns the entries of a publication that is alive, but for
-// those that the document denies or that were distrusted here. Each is verified.
+// those that the document denies. Each is verified. ErrDistrusted says that the
+// content of one was found wrong here.
 func (c *Catalog) PublicationEntries(ctx context.Context, a namespace.Address, id namespace.ID) ([]trust.Verified, error) {
 	raw, err := c.Publication(ctx, a, id)
 	if err != nil {
@@ -172,9 +173,10 @@ func (c *Catalog) PublicationEntries(ctx context.Context, a namespace.Address, i
 		if err != nil {
 			return nil, err
 		}
-		if !bad {
-			entries = append(entries, v)
+		if bad {
+			return nil, fmt.Errorf("%w: %s in publication %s", ErrDistrusted, v.Path().Base(), id.Short())
 		}
+		entries = append(entries, v)
 	}
 	return entries, nil
 }

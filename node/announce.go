@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/trust"
@@ -33,29 +34,37 @@ func (n *Node) announceAll(ctx context.Context) {
 		if n.shareOf(sp) != ShareAll || !sp.Address.CanPublish() {
 			continue
 		}
-		var held []trust.Verified
-		for v, err := range n.Catalog.Entries(ctx, sp.Address, "") {
-			if err != nil {
-				n.Log.Warn("announcing stopped", "namespace", sp.Alias, "err", err)
-				break
-			}
-			if sp.Publish || n.provenHere(ctx, v) {
-				held = append(held, v)
-			}
-			if len(held) == announceBatch {
-				n.announceSome(ctx, sp, held)
-				held = held[:0]
-			}
+		if err := n.announceSpace(ctx, sp); err != nil && ctx.Err() == nil {
+			n.Log.Warn("announcing stopped", "namespace", sp.Alias, "err", err)
 		}
-		n.announceSome(ctx, sp, held)
 	}
 }
 
-func (n *Node) announceSome(ctx context.Context, sp Space, held []trust.Verified) {
-	if len(held) == 0 && !sp.Publish {
-		return
+// announceSpace announces a namespace and what is held of it.
+func (n *Node) announceSpace(ctx context.Context, sp Space) error {
+	if n.router() == nil {
+		return nil
 	}
-	if err := n.announce(ctx, sp.Address, held...); err != nil && ctx.Err() == nil {
-		n.Log.Warn("announcing failed", "namespace", sp.Alias, "err", err)
+	var held []trust.Verified
+	for v, err := range n.Catalog.Entries(ctx, sp.Address, "") {
+		if errors.Is(err, catalog.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if sp.Publish || n.provenHere(ctx, v) {
+			held = append(held, v)
+		}
+		if len(held) == announceBatch {
+			if err := n.announce(ctx, sp.Address, held...); err != nil {
+				return err
+			}
+			held = held[:0]
+		}
 	}
+	if len(held) == 0 && !sp.Publish && !sp.Seed {
+		return nil
+	}
+	return n.announce(ctx, sp.Address, held...)
 }

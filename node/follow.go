@@ -301,7 +301,7 @@ func (n *Node) takePublication(ctx context.Context, r *remote, a namespace.Addre
 	if err != nil {
 		return catalog.Added{}, n.notTaken(a, id, err)
 	}
-	return n.Catalog.Add(ctx, pub)
+	return n.accept(ctx, pub)
 }
 
 // notTaken tells a lie (nobody's signature) from a difference of view (a writer that one of the two documents knows).

@@ -78,6 +78,32 @@ const (
 	// wholeFirst: NARs up to this size are checked whole before the first byte leaves.
 	wholeFirst = 1 << 20
 
+	// DefaultSeedQuota is how many bytes of chunks a seed keeps of a namespace where nobody said.
+	DefaultSeedQuota = 100 << 30
+	// mirrorsAtOnce is how many publications of one namespace are fetched at a time: one that comes slowly holds up nothing.
+	mirrorsAtOnce = 4
+	// narsAtOnce is how many NARs of one publication are fetched at a time.
+	narsAtOnce = 3
+	// mirrorTime ends one attempt at a publication; what came stays, and the next one goes on from there.
+	mirrorTime = 30 * time.Minute
+	// mirrorRetry is the pause before a publication that nobody gave is tried again, at first; it doubles up to mirrorRetryMost.
+	mirrorRetry     = 5 * time.Second
+	mirrorRetryMost = 10 * time.Minute
+	// offersQueued bounds the publications of one namespace that wait to be fetched because they were offered or followed: what
+	// is beyond it is told to come later.
+	offersQueued = 16_384
+	// meetTime is how long an offer waits until its sender has introduced itself.
+	meetTime = 5 * time.Second
+	// OfferPatience: a peer that says nothing of an offer for so long is given up, and after so long without a new peer nobody is
+	// waited for.
+	OfferPatience = 15 * time.Second
+	// offerEvery is how often what still wants copies is offered again.
+	offerEvery = 10 * time.Minute
+	// offersAtOnce is how many publications are offered to one peer at a time.
+	offersAtOnce = 4
+	// seedMemory is how long it is believed who mirrors a namespace, and what they have of it.
+	seedMemory = 5 * time.Minute
+
 	// bodyCacheBytes bounds the parsed bodies kept in memory (a body of a 100 MB NAR is about 60 kB).
 	bodyCacheBytes = 8 << 20
 

@@ -77,6 +77,8 @@ type Node struct {
 	spaces  *spaces
 	peers   *peers
 	bodies  *bodies
+	mirrors *mirrors
+	demand  *demand
 	flights flights
 	tasks   *tasks
 	stats   stats
@@ -102,6 +104,8 @@ func New(needs Needs, settings Settings) *Node {
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()
+	n.mirrors = newMirrors()
+	n.demand = newDemand(needs.Now)
 	return n
 }
 
@@ -115,16 +119,24 @@ func (n *Node) Wait() { n.tasks.wait() }
 // links are a node's ways to others.
 type links struct {
 	network transfer.Network
-	router  dht.Router // nil: nobody is looked for and nothing is announced beyond who is connected
+	router  dht.Router    // nil: nobody is looked for and nothing is announced beyond who is connected
+	sign    ReceiptSigner // nil: nobody is given receipts, and nothing is mirrored
 }
+
+// ReceiptSigner signs a receipt as the node that the network proves this one to be.
+type ReceiptSigner func(*namespace.Receipt) ([]byte, error)
 
 // GoOnline gives a running node its ways to others. Before it the node is silent: it answers from what is here. It is
 // called once.
-func (n *Node) GoOnline(network transfer.Network, router dht.Router) error {
-	if !n.online.CompareAndSwap(nil, &links{network, router}) {
+func (n *Node) GoOnline(network transfer.Network, router dht.Router, sign ReceiptSigner) error {
+	if !n.online.CompareAndSwap(nil, &links{network, router, sign}) {
 		return errors.New("node: already online")
 	}
 	n.tasks.Go(n.watchConnections)
+	n.tasks.Go(n.offerWanted)
+	if sign != nil {
+		n.tasks.Go(n.mirrorAll)
+	}
 	if router != nil {
 		n.tasks.Go(n.discover)
 		n.tasks.Go(n.announceAll)

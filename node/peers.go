@@ -33,6 +33,7 @@ type remote struct {
 	cancel context.CancelFunc
 
 	serves map[namespace.Address]bool
+	seeds  map[namespace.Address]time.Time // when it was last seen to mirror a namespace
 	absent map[content.BodyID]time.Time
 	rate   float64 // bytes a second of raw chunks, exponentially weighted; 0: never measured
 	polls  map[namespace.Address]bool
@@ -70,7 +71,7 @@ func (p *peers) add(ctx context.Context, c transfer.Conn) (context.Context, *rem
 		return nil, nil, false
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool),
+	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool), seeds: make(map[namespace.Address]time.Time),
 		absent: make(map[content.BodyID]time.Time), polls: make(map[namespace.Address]bool)}
 	p.byID[c.Peer()] = r
 	close(p.met)
@@ -103,6 +104,30 @@ func (p *peers) setServes(r *remote, a namespace.Address, yes bool) {
 		delete(r.serves, a)
 	}
 	p.tell()
+}
+
+// setSeeds notes whether r mirrors a, as its answer to an offer says.
+func (p *peers) setSeeds(r *remote, a namespace.Address, yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if yes {
+		r.seeds[a] = p.now()
+	} else {
+		delete(r.seeds, a)
+	}
+}
+
+// seedsOf are the connected peers that were lately seen to mirror a.
+func (p *peers) seedsOf(a namespace.Address) []*remote {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []*remote
+	for _, r := range p.byID {
+		if at, yes := r.seeds[a]; yes && p.now().Sub(at) < seedMemory {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // deserted reports whether holders of a were looked for in vain a moment ago, and nobody came since.
@@ -179,6 +204,13 @@ func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
 		return cmp.Compare(x.conn.Peer(), y.conn.Peer())
 	})
 	return out
+}
+
+// named returns the peer with that id, if it is connected.
+func (p *peers) named(id peer.ID) *remote {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byID[id]
 }
 
 func (p *peers) connected() []*remote {

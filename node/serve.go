@@ -150,6 +150,7 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 		return err
 	}
 	out, lacking := &runWriter{send: send}, false
+	defer func() { s.node.demand.add(a, out.sent) }()
 	for _, rg := range ranges {
 		if uint64(rg.First)+uint64(rg.Count) > uint64(len(body.body.Chunks)) {
 			return transfer.BadRequest("chunks %d+%d of %d", rg.First, rg.Count, len(body.body.Chunks))
@@ -184,6 +185,7 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 type runWriter struct {
 	send func(transfer.Run) error
 	run  transfer.Run
+	sent uint64 // bytes of data
 }
 
 func (w *runWriter) add(i uint32, f store.Frame) error {
@@ -207,6 +209,7 @@ func (w *runWriter) flush() error {
 		return nil
 	}
 	err := w.send(w.run)
+	w.sent += uint64(len(w.run.Data))
 	w.run = transfer.Run{Data: w.run.Data[:0]}
 	return err
 }
@@ -330,9 +333,4 @@ func (s *Server) bucketIDs(ctx context.Context, a namespace.Address, wanted []by
 		answer.BucketIDs[b] = ids
 	}
 	return answer, nil
-}
-
-// Offer refuses: nothing is mirrored here.
-func (s *Server) Offer(_ context.Context, _ transfer.Remote, _ namespace.Address, _ namespace.ID, send func(transfer.OfferUpdate) error) error {
-	return send(transfer.OfferUpdate{State: transfer.OfferRefused, Why: transfer.RefusedNotHosted})
 }

@@ -53,6 +53,13 @@ type Space struct {
 	Use bool
 	// Publish: a key that may publish to it is here.
 	Publish bool
+	// Seed: all of it is mirrored for others, without trusting it.
+	Seed bool
+	// Quota is how many bytes of chunks a seed keeps of it; 0: DefaultSeedQuota. Promise is how long it keeps them at least.
+	Quota   uint64
+	Promise time.Duration
+	// Until is how long what is here is given to all although it is mirrored no more; zero: it is not.
+	Until time.Time
 	// Share overrides the node's setting.
 	Share Share
 	// Peers are places to ask for it first.
@@ -213,7 +220,7 @@ func (n *Node) shareOf(sp Space) Share {
 	switch {
 	case sp.Share != ShareDefault:
 		return sp.Share
-	case sp.Publish:
+	case sp.Publish, sp.Seed, n.Now().Before(sp.Until):
 		return ShareAll
 	}
 	return n.settings.Share

@@ -30,6 +30,7 @@ import (
 	"github.com/flurry-nix/flurry/store/storetest"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/transfer/transfertest"
+	"github.com/flurry-nix/flurry/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,6 +62,11 @@ type machine struct {
 	link   *transfertest.Node
 	router *askedRouter
 	stop   func()
+
+	kv    *catalogtest.MemKV
+	texts *catalogtest.Texts
+	share node.Share
+	wrap  func(transfer.Handler) transfer.Handler
 }
 
 type keys struct {
@@ -89,8 +95,23 @@ func quiet(t *testing.T) *slog.Logger {
 // machine starts a node. wrap, if not nil, may change how it answers others: that is how liars are made.
 func (w *world) machine(name string, share node.Share, wrap func(transfer.Handler) transfer.Handler) *machine {
 	w.t.Helper()
-	m := &machine{w: w, name: name, store: storetest.NewMem(w.t), keys: &keys{}, nix: newFakeNix()}
-	c, err := catalog.Open(w.t.Context(), &catalogtest.MemKV{}, &catalogtest.Texts{}, time.Now, quiet(w.t).With("node", name))
+	m := &machine{w: w, name: name, store: storetest.NewMem(w.t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{},
+		share: share, wrap: wrap}
+	return w.boot(m)
+}
+
+// restart is a machine that was stopped, with its disk, keys and Nix store, started again. What it does with namespaces is
+// for the caller to put.
+func (w *world) restart(old *machine) *machine {
+	w.t.Helper()
+	old.stop()
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, wrap: old.wrap})
+}
+
+func (w *world) boot(m *machine) *machine {
+	w.t.Helper()
+	name, share, wrap := m.name, m.share, m.wrap
+	c, err := catalog.Open(w.t.Context(), m.kv, m.texts, time.Now, quiet(w.t).With("node", name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -120,7 +141,8 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (m *machine) online() {
 	m.w.t.Helper()
 	m.router = &askedRouter{Node: m.w.dht.Join(m.link.Self()), times: make(map[dht.Key]int)}
-	if err := m.GoOnline(m.link, m.router); err != nil {
+	sign := func(r *namespace.Receipt) ([]byte, error) { return trust.SignReceipt(r, transfertest.KeyOf(m.name)) }
+	if err := m.GoOnline(m.link, m.router, sign); err != nil {
 		m.w.t.Fatal(err)
 	}
 }

@@ -46,6 +46,8 @@ type Left struct {
 // Copy is another node's promise to keep what was published.
 type Copy struct {
 	Node   string     `json:"node"`
+	Peer   string     `json:"peer"`
+	Time   time.Time  `json:"time"` // when it was first whole there
 	Until  *time.Time `json:"until"`
 	Pinned bool       `json:"pinned"`
 }

@@ -131,3 +131,13 @@ func orDash(s string) string {
 
 // Size is a number of bytes for people: "64.3 MB".
 func Size(n int64) string { return size(n) }
+
+// Part is how much of a whole, in one unit: "97 of 100 GiB".
+func Part(n, of uint64) string {
+	part, unit, _ := strings.Cut(size(n), " ")
+	whole, wholeUnit, _ := strings.Cut(size(of), " ")
+	if unit == wholeUnit {
+		return part + " of " + whole + " " + unit
+	}
+	return size(n) + " of " + size(of)
+}

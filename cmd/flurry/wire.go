@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -11,11 +12,14 @@ import (
 
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/dht/kad"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/peer/mdns"
 	"github.com/flurry-nix/flurry/peer/static"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/transfer/stream"
+	"github.com/flurry-nix/flurry/trust"
 )
 
 // wire is what an instance has once it speaks to others: a libp2p host, the streams and the DHT on it.
@@ -50,7 +54,11 @@ func (i *instance) goOnline() error {
 		router = w.router
 		i.group.Go(func() error { return i.quietly("the DHT", w.router.Run(i.ctx)) })
 	}
-	if err := i.node.GoOnline(w.streams, router); err != nil {
+	sign, err := receiptSigner(w.host)
+	if err != nil {
+		return err
+	}
+	if err := i.node.GoOnline(w.streams, router, sign); err != nil {
 		return err
 	}
 	i.find(i.hints())
@@ -60,6 +68,18 @@ func (i *instance) goOnline() error {
 		})
 	}
 	return nil
+}
+
+// receiptSigner signs receipts with the key by which others know the host.
+func receiptSigner(h host.Host) (node.ReceiptSigner, error) {
+	raw, err := h.Peerstore().PrivKey(h.ID()).Raw()
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != ed25519.PrivateKeySize {
+		return nil, errors.New("the node's key is not an Ed25519 key")
+	}
+	return func(r *namespace.Receipt) ([]byte, error) { return trust.SignReceipt(r, ed25519.PrivateKey(raw)) }, nil
 }
 
 // quietly logs the end of one way to find peers: there are others, and what is here is served without any.
