@@ -76,6 +76,31 @@ func (c *Client) Publish(ctx context.Context, r PublishRequest, progress func(re
 	return post[report.Publish](ctx, c, "publish", r, progress)
 }
 
+// Copies has publications copied by others.
+func (c *Client) Copies(ctx context.Context, r CopiesRequest, progress func(report.OfferProgress)) (report.Copies, error) {
+	return post[report.Copies](ctx, c, "copies", r, progress)
+}
+
+// Seeds asks what is mirrored.
+func (c *Client) Seeds(ctx context.Context) (report.Seeds, error) {
+	return get[report.Seeds](ctx, c, "seeds", nil)
+}
+
+// Seed has a namespace mirrored.
+func (c *Client) Seed(ctx context.Context, r SeedRequest, progress func(report.SeedProgress)) (report.Seeded, error) {
+	return post[report.Seeded](ctx, c, "seed", r, progress)
+}
+
+// StopSeed ends that.
+func (c *Client) StopSeed(ctx context.Context, r StopSeedRequest) (report.SeedStop, error) {
+	return post[report.SeedStop](ctx, c, "stop-seed", r, func(struct{}) {})
+}
+
+// Wait waits for paths.
+func (c *Client) Wait(ctx context.Context, r WaitRequest, progress func(report.WaitProgress)) (report.Wait, error) {
+	return post[report.Wait](ctx, c, "wait", r, progress)
+}
+
 // Check has the store read.
 func (c *Client) Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error) {
 	return post[report.Check](ctx, c, "check", r, progress)

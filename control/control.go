@@ -11,11 +11,12 @@
 //	GET  /v1/status?peers=true
 //	GET  /v1/why/PATH?closure=true
 //	GET  /v1/namespaces/NAMESPACE?glob=…&publications=true&writers=true&document=true
+//	GET  /v1/seeds
 //	GET  /v1/health
-//	POST /v1/use, /v1/leave, /v1/new            a request of this package as JSON
-//	POST /v1/publish, /v1/check                 the same; progress comes before the answer
+//	POST /v1/use, /v1/leave, /v1/new, /v1/stop-seed                    a request of this package as JSON
+//	POST /v1/publish, /v1/copies, /v1/seed, /v1/wait, /v1/check        the same; progress comes before the answer
 //
-// An answer is one JSON object on a line of its own. Publish and check send objects with "event":"progress" before it.
+// An answer is one JSON object on a line of its own. Those with progress send objects with "event":"progress" before it.
 // An error is {"error":{…}}, a report.Problem, in the place of the answer.
 package control
 
@@ -23,6 +24,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -36,6 +38,15 @@ type Daemon interface {
 	New(ctx context.Context, r NewRequest) (report.New, error)
 	// Publish calls progress, from one goroutine at a time, while it works.
 	Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error)
+	// Copies has publications copied by others. It calls progress as Publish does.
+	Copies(ctx context.Context, r CopiesRequest, progress func(report.OfferProgress)) (report.Copies, error)
+	// Seeds is what is mirrored here.
+	Seeds(ctx context.Context) (report.Seeds, error)
+	// Seed mirrors a namespace. It calls progress as Publish does.
+	Seed(ctx context.Context, r SeedRequest, progress func(report.SeedProgress)) (report.Seeded, error)
+	StopSeed(ctx context.Context, r StopSeedRequest) (report.SeedStop, error)
+	// Wait returns when paths can be had. It calls progress as Publish does.
+	Wait(ctx context.Context, r WaitRequest, progress func(report.WaitProgress)) (report.Wait, error)
 	// Check calls progress as Publish does.
 	Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error)
 	Health(ctx context.Context) (report.Health, error)
@@ -98,6 +109,38 @@ type PublishRequest struct {
 	Pin       string        `json:"pin,omitempty"`
 	KeepLast  int           `json:"keep_last,omitempty"` // versions of the pin
 	KeepFor   time.Duration `json:"keep_for,omitempty"`  // instead of KeepLast
+}
+
+// CopiesRequest asks for copies of publications on other machines.
+type CopiesRequest struct {
+	Namespace    string         `json:"namespace"`
+	Publications []namespace.ID `json:"publications"`
+	Copies       int            `json:"copies"`            // below 0: one, if the namespace has seeds
+	NoWait       bool           `json:"no_wait,omitempty"` // they are made in the background
+	Peers        []string       `json:"peers,omitempty"`   // to be asked, too
+}
+
+// SeedRequest makes this node mirror a namespace for others.
+type SeedRequest struct {
+	Namespace string        `json:"namespace"` // a key, perhaps with hints, or an alias known here
+	Alias     string        `json:"alias,omitempty"`
+	Peers     []string      `json:"peers,omitempty"`
+	Quota     uint64        `json:"quota,omitempty"`   // bytes of chunks; 0: as before, or 100 GiB
+	Promise   time.Duration `json:"promise,omitempty"` // what was taken is kept at least so long; 0: as before, or none
+}
+
+// StopSeedRequest ends mirroring a namespace.
+type StopSeedRequest struct {
+	Namespace   string `json:"namespace"`
+	AfterCopies int    `json:"after_copies,omitempty"` // not before others have so many copies of all of it
+}
+
+// WaitRequest waits until paths are published, and others have copies of them.
+type WaitRequest struct {
+	Paths     []string      `json:"paths"`
+	Namespace string        `json:"namespace,omitempty"` // in which; empty: any
+	Copies    int           `json:"copies"`
+	Timeout   time.Duration `json:"timeout"`
 }
 
 // CheckRequest reads everything in the store and compares it with its name.

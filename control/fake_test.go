@@ -48,6 +48,31 @@ func (f *fake) New(_ context.Context, r NewRequest) (report.New, error) {
 	return report.New{Schema: "flurry/new/1", Alias: r.Name}, f.err
 }
 
+func (f *fake) Copies(_ context.Context, r CopiesRequest, _ func(report.OfferProgress)) (report.Copies, error) {
+	f.asked = r
+	return report.Copies{Wanted: r.Copies, Copies: []report.Copy{}, Refused: []report.OfferRefused{}}, f.err
+}
+
+func (f *fake) Seeds(context.Context) (report.Seeds, error) {
+	f.asked = "seeds"
+	return report.Seeds{Schema: "flurry/seed/1", Seeds: []report.Seed{{Alias: "n", Refused: []string{}}}}, f.err
+}
+
+func (f *fake) Seed(_ context.Context, r SeedRequest, _ func(report.SeedProgress)) (report.Seeded, error) {
+	f.asked = r
+	return report.Seeded{Schema: "flurry/seed/1", Event: "done", Alias: r.Alias, Refused: []string{}, Warnings: []report.Problem{}}, f.err
+}
+
+func (f *fake) StopSeed(_ context.Context, r StopSeedRequest) (report.SeedStop, error) {
+	f.asked = r
+	return report.SeedStop{Schema: "flurry/seed/1", Alias: r.Namespace}, f.err
+}
+
+func (f *fake) Wait(_ context.Context, r WaitRequest, _ func(report.WaitProgress)) (report.Wait, error) {
+	f.asked = r
+	return report.Wait{Schema: "flurry/wait/1", Wanted: r.Copies, Paths: []report.WaitPath{}, Missing: []string{}}, f.err
+}
+
 func (f *fake) Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error) {
 	f.asked = r
 	if f.publish != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -51,6 +52,19 @@ func TestRoundTrip(t *testing.T) {
 		{"new", func(ctx context.Context) (any, error) {
 			return c.New(ctx, NewRequest{"n", "k", "a", time.Hour, "lan"})
 		}, NewRequest{"n", "k", "a", time.Hour, "lan"}, report.New{Schema: "flurry/new/1", Alias: "n"}},
+		{"copies", func(ctx context.Context) (any, error) {
+			return c.Copies(ctx, CopiesRequest{"n", []namespace.ID{{1}}, 2, true, []string{"h"}}, nil)
+		}, CopiesRequest{"n", []namespace.ID{{1}}, 2, true, []string{"h"}}, report.Copies{Wanted: 2, Copies: []report.Copy{}, Refused: []report.OfferRefused{}}},
+		{"seeds", func(ctx context.Context) (any, error) { return c.Seeds(ctx) }, "seeds",
+			report.Seeds{Schema: "flurry/seed/1", Seeds: []report.Seed{{Alias: "n", Refused: []string{}}}}},
+		{"seed", func(ctx context.Context) (any, error) {
+			return c.Seed(ctx, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour}, nil)
+		}, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour}, report.Seeded{Schema: "flurry/seed/1", Event: "done", Alias: "a", Refused: []string{}, Warnings: []report.Problem{}}},
+		{"stop-seed", func(ctx context.Context) (any, error) { return c.StopSeed(ctx, StopSeedRequest{"n", 2}) }, StopSeedRequest{"n", 2},
+			report.SeedStop{Schema: "flurry/seed/1", Alias: "n"}},
+		{"wait", func(ctx context.Context) (any, error) {
+			return c.Wait(ctx, WaitRequest{[]string{path}, "n", 2, time.Minute}, nil)
+		}, WaitRequest{[]string{path}, "n", 2, time.Minute}, report.Wait{Schema: "flurry/wait/1", Wanted: 2, Paths: []report.WaitPath{}, Missing: []string{}}},
 		{"publish", func(ctx context.Context) (any, error) {
 			return c.Publish(ctx, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute}, nil)
 		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute}, done("n")},

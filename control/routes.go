@@ -30,10 +30,17 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	look(mux, "GET /v1/health", func(ctx context.Context, q *query) (report.Health, error) {
 		return answer(ctx, q, struct{}{}, func(ctx context.Context, _ struct{}) (report.Health, error) { return d.Health(ctx) })
 	})
+	look(mux, "GET /v1/seeds", func(ctx context.Context, q *query) (report.Seeds, error) {
+		return answer(ctx, q, struct{}{}, func(ctx context.Context, _ struct{}) (report.Seeds, error) { return d.Seeds(ctx) })
+	})
 	act(mux, "POST /v1/use", guard{roles, Admin, "change what this machine's Nix accepts"}, d.Use)
 	act(mux, "POST /v1/leave", guard{roles, Admin, "change what this machine's Nix accepts"}, d.Leave)
 	act(mux, "POST /v1/new", guard{roles, Admin, "make namespaces on this machine"}, d.New)
 	stream(mux, "POST /v1/publish", guard{roles, Publisher, "publish on this machine"}, d.Publish)
+	stream(mux, "POST /v1/copies", guard{roles, Publisher, "publish on this machine"}, d.Copies)
+	stream(mux, "POST /v1/seed", guard{roles, Admin, "change what this machine mirrors"}, d.Seed)
+	act(mux, "POST /v1/stop-seed", guard{roles, Admin, "change what this machine mirrors"}, d.StopSeed)
+	stream(mux, "POST /v1/wait", guard{roles, Anyone, "wait"}, d.Wait)
 	stream(mux, "POST /v1/check", guard{roles, Admin, "have the whole store read"}, d.Check)
 	return mux
 }

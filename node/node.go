@@ -79,6 +79,7 @@ type Node struct {
 	bodies  *bodies
 	mirrors *mirrors
 	demand  *demand
+	wishes  chan struct{} // holds a token when copies are wanted that were not before
 	flights flights
 	tasks   *tasks
 	stats   stats
@@ -106,6 +107,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.bodies = newBodies()
 	n.mirrors = newMirrors()
 	n.demand = newDemand(needs.Now)
+	n.wishes = make(chan struct{}, 1)
 	return n
 }
 

@@ -37,10 +37,8 @@ func (n *Node) MakeCopies(ctx context.Context, r CopiesRequest) (report.Copies, 
 	if err != nil {
 		return report.Copies{}, err
 	}
-	for _, id := range r.Publications {
-		if err := n.Catalog.Want(ctx, sp.Address, id, r.Copies); err != nil {
-			return report.Copies{}, err
-		}
+	if err := n.want(ctx, sp.Address, r.Copies, r.Publications); err != nil {
+		return report.Copies{}, err
 	}
 	o := &offering{node: n, space: sp, request: r, asked: make(map[peer.ID]bool), copies: make(map[peer.ID]report.Copy), refused: make(map[peer.ID]string)}
 	if r.Patience == 0 {
@@ -50,6 +48,31 @@ func (n *Node) MakeCopies(ctx context.Context, r CopiesRequest) (report.Copies, 
 		o.run(ctx)
 	}
 	return o.report(), ctx.Err()
+}
+
+// WantCopies has copies made in the background, as MakeCopies does for those that it could not get at once.
+func (n *Node) WantCopies(ctx context.Context, alias string, copies int, ids []namespace.ID) error {
+	sp, err := n.space(alias)
+	if err != nil {
+		return err
+	}
+	if err := n.want(ctx, sp.Address, copies, ids); err != nil {
+		return err
+	}
+	select {
+	case n.wishes <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (n *Node) want(ctx context.Context, a namespace.Address, copies int, ids []namespace.ID) error {
+	for _, id := range ids {
+		if err := n.Catalog.Want(ctx, a, id, copies); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // offering is one call of MakeCopies.
@@ -261,6 +284,8 @@ func (n *Node) offerWanted(ctx context.Context) {
 		look := time.NewTimer(offerEvery / 10)
 		select {
 		case <-ctx.Done():
+		case <-n.wishes:
+			clear(tried)
 		case <-met:
 			pause(ctx, time.Second) // until it has introduced itself
 		case <-look.C:

@@ -251,8 +251,8 @@ func (n *Node) OnlyCopy(ctx context.Context, alias string, copies int) (uint64, 
 	return few, nil
 }
 
-// withdraw takes back what was announced of a namespace.
-func (n *Node) withdraw(ctx context.Context, a namespace.Address) error {
+// Withdraw takes back what was announced of a namespace.
+func (n *Node) Withdraw(ctx context.Context, a namespace.Address) error {
 	if n.router() == nil {
 		return nil
 	}
@@ -279,7 +279,7 @@ func (n *Node) withdraw(ctx context.Context, a namespace.Address) error {
 func (n *Node) Reshare(ctx context.Context, a namespace.Address) error {
 	sp, known := n.spaces.get(a)
 	if !known || n.shareOf(sp) != ShareAll {
-		return n.withdraw(ctx, a)
+		return n.Withdraw(ctx, a)
 	}
 	return n.announceSpace(ctx, sp)
 }

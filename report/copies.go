@@ -24,7 +24,7 @@ type OfferRefused struct {
 // Enough reports whether there are as many copies as were wanted.
 func (c Copies) Enough() bool { return len(c.Copies) >= c.Wanted }
 
-// OfferProgress says how far one peer is with taking what it was offered. In JSON it has "event":"offer".
+// OfferProgress says how far one peer is with taking what it was offered. In JSON it has "event":"progress".
 type OfferProgress struct {
 	Node  string `json:"node"`
 	Peer  string `json:"peer"`
@@ -40,7 +40,7 @@ func (p OfferProgress) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		event
 		fields
-	}{event{publishSchema, "offer"}, fields(p)})
+	}{event{publishSchema, "progress"}, fields(p)})
 }
 
 // promise is how long a copy is kept, for people.

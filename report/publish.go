@@ -119,6 +119,7 @@ func (p Publish) PrintText(w io.Writer) {
 		pinned = ", pinned as " + p.Pin
 	}
 	fmt.Fprintf(w, "published: %s %s%s\n", plural(len(ids), "publication", "publications"), strings.Join(ids, " "), pinned)
+	printCopies(w, p.Copies)
 	if len(p.Copies) == 0 {
 		fmt.Fprintln(w, "it is safe on this machine's disk, and can be had while this machine is on and reachable")
 	}

@@ -296,5 +296,56 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 			return wrong("key_file", err)
 		}
 	}
-	return node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers}, nil
+	sp := node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers, Seed: f.Seed}
+	for _, one := range []struct {
+		key  string
+		read func() error
+	}{
+		{"quota", func() (err error) { sp.Quota, err = parseSeedQuota(f.Quota); return err }},
+		{"promise", func() (err error) { sp.Promise, err = parsePromise(f.Promise); return err }},
+		{"until", func() (err error) { sp.Until, err = parseUntil(f.Until); return err }},
+	} {
+		if err := one.read(); err != nil {
+			return wrong(one.key, err)
+		}
+	}
+	return sp, nil
+}
+
+// parseSeedQuota reads the quota of a seed; empty: the usual one.
+func parseSeedQuota(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := parseSize(s)
+	if err == nil && n <= 0 {
+		err = fmt.Errorf("%.40q leaves no room for anything", s)
+	}
+	return uint64(n), err
+}
+
+// parsePromise reads how long a seed keeps what it took; empty: it promises nothing.
+func parsePromise(s string) (time.Duration, error) {
+	if s == "" || s == "0s" {
+		return 0, nil
+	}
+	d, err := parseDuration(s)
+	if err == nil && (d < 0 || d > maxPromise) {
+		err = fmt.Errorf("%.40q is not between 0s and %s", s, days(maxPromise))
+	}
+	return d, err
+}
+
+// maxPromise bounds what a seed can promise: ten years.
+const maxPromise = 3650 * 24 * time.Hour
+
+func parseUntil(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		err = fmt.Errorf("%.40q is not a time such as 2026-09-01T12:00:00Z", s)
+	}
+	return t, err
 }

@@ -71,6 +71,10 @@ type fileNamespace struct {
 	Share   string   `toml:"share,omitempty"`
 	Peers   []string `toml:"peers,omitempty"`
 	KeyFile string   `toml:"key_file,omitempty"`
+	Seed    bool     `toml:"seed,omitempty"`
+	Quota   string   `toml:"quota,omitempty"`   // of a seed
+	Promise string   `toml:"promise,omitempty"` // of a seed
+	Until   string   `toml:"until,omitempty"`   // given to all until then although it is mirrored no more
 }
 
 // bootstrap is a list of PEER, or "default" or "none". This version comes with no peers of its own, so that both words mean
@@ -104,8 +108,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
 	return []string{"share.on_metered", "share.in_place", "share.lan_networks", "network.announce", "network.relay", "network.connections",
-		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.seed", "namespace.*.quota", "namespace.*.promise",
-		"namespace.*.origin", "namespace.*.threshold", "namespace.*.only", "namespace.*.publish"}
+		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.origin", "namespace.*.threshold", "namespace.*.only", "namespace.*.publish"}
 }
 
 // defaultFile is an empty file: every key with its default. Where the state and the socket are depends on who runs it.

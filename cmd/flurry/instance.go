@@ -165,7 +165,7 @@ func (i *instance) start(ctx context.Context) error {
 // in use, or something was published. Having made a namespace does not.
 func (i *instance) consented() bool {
 	return len(i.cfg.Peers) > 0 || slices.ContainsFunc(i.node.Spaces(), func(sp node.Space) bool {
-		return sp.Use || i.catalog.Stats(sp.Address).Publications > 0
+		return sp.Use || sp.Seed || i.catalog.Stats(sp.Address).Publications > 0
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -18,11 +19,12 @@ import (
 
 func (sh *shell) publishCommand() *cobra.Command {
 	var r control.PublishRequest
+	c := control.CopiesRequest{Copies: -1}
 	var pathsFrom string
 	cmd := &cobra.Command{
 		Use:               "publish NAMESPACE [PATH…]",
 		Short:             "give paths, and all they need, to a namespace",
-		Long:              "PATH is a store path or a link to one, such as ./result; without any, they are read from stdin.\nThe daemon signs with the key that it has; with FLURRY_KEY=name:base64 in the environment, with that.",
+		Long:              "PATH is a store path or a link to one; without any, stdin lists them. FLURRY_KEY=name:base64 signs instead of\nthe key that the daemon has.",
 		Args:              sh.args(1, most),
 		ValidArgsFunction: sh.completePublish,
 		SuggestFor:        []string{"push", "upload", "copy"},
@@ -37,10 +39,14 @@ func (sh *shell) publishCommand() *cobra.Command {
 				return err
 			}
 			r.Key = sh.getenv("FLURRY_KEY")
-			return sh.publish(cmd, r)
+			return sh.publish(cmd, r, c)
 		},
 	}
 	f := cmd.Flags()
+	f.IntVar(&c.Copies, "copies", c.Copies, "end when `N` other machines have it; below 0: 1 if the namespace has seeds, else 0")
+	f.Lookup("copies").DefValue = ""
+	f.BoolVar(&c.NoWait, "no-wait", false, "copies are made in the background")
+	f.StringArrayVar(&c.Peers, "peer", nil, "offer it to `PEER`, too: HOST, HOST:PORT or a multiaddr; again for more")
 	f.BoolVar(&r.DryRun, "dry-run", false, "say what would be published, with sizes")
 	f.BoolVar(&r.Full, "full", false, "take what upstream caches have, too")
 	f.StringArrayVar(&r.Exclude, "exclude", nil, "leave out paths whose name matches `GLOB`, and what needs them; again for more")
@@ -54,8 +60,8 @@ func (sh *shell) publishCommand() *cobra.Command {
 	return cmd
 }
 
-// publish has the daemon publish, and shows how far it is.
-func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest) error {
+// publish has the daemon publish, then others copy it, and shows how far that is.
+func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest, c control.CopiesRequest) error {
 	bar := sh.progress(r.Namespace)
 	result, err := sh.daemon().Publish(cmd.Context(), r, func(p report.PublishProgress) {
 		if sh.json {
@@ -68,7 +74,75 @@ func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest) error {
 	if err != nil {
 		return err
 	}
-	return sh.answer(result, result.PrintText)
+	if r.DryRun || len(result.Publications) == 0 {
+		return sh.answer(result, result.PrintText)
+	}
+	c.Namespace, c.Publications = r.Namespace, result.Publications
+	copies, err := sh.copies(cmd, c)
+	if err != nil {
+		return err
+	}
+	result.Copies = copies.Copies
+	short := !copies.Enough() && !c.NoWait
+	if short {
+		result.Exit = report.ExitCopies
+	}
+	if err := sh.answer(result, result.PrintText); err != nil || !short {
+		return err
+	}
+	if sh.json {
+		return exit(report.ExitCopies)
+	}
+	return noCopies(result.Namespace, copies)
+}
+
+// copies has others copy what was published. A bar a peer on a terminal; else nothing until it is done.
+func (sh *shell) copies(cmd *cobra.Command, c control.CopiesRequest) (report.Copies, error) {
+	bars := make(map[string]*progress)
+	defer func() {
+		for _, b := range bars {
+			b.end()
+		}
+	}()
+	return sh.daemon().Copies(cmd.Context(), c, func(p report.OfferProgress) {
+		if sh.json {
+			_ = sh.answer(p, nil) // what cannot be written is found out with the outcome
+			return
+		}
+		b := bars[p.Peer]
+		if b == nil {
+			b = sh.progress(p.Node)
+			bars[p.Peer] = b
+		}
+		if p.State == "have" {
+			b.set(p.Have, p.Of, "taking what it lacks")
+		}
+	})
+}
+
+// noCopies says that fewer have what was published than were to.
+func noCopies(space string, c report.Copies) error {
+	p := &report.Problem{ID: "no-copies", Exit: report.ExitCopies}
+	switch {
+	case len(c.Copies) > 0:
+		p.Message = fmt.Sprintf("%s: %d of %d copies are made", space, len(c.Copies), c.Wanted)
+	case len(c.Refused) == 0:
+		p.Message = space + " has no seed: it is available only while this machine is on and reachable"
+		p.Try = []string{"on another machine: flurry seed " + space + ":…"}
+		return p
+	default:
+		p.Message = fmt.Sprintf("%s: published on this machine only; none of %d seeds took it", space, len(c.Refused))
+	}
+	for _, r := range c.Refused {
+		word := "refused: "
+		if strings.HasPrefix(r.Why, "no answer") || strings.HasPrefix(r.Why, "does not") || strings.HasPrefix(r.Why, "the connection") {
+			word = ""
+		}
+		p.Found = append(p.Found, fmt.Sprintf("%-18s  %s%s", r.Node, word, r.Why))
+	}
+	p.Found = append(p.Found, "it stays here, and is offered again every 10 min while the daemon runs")
+	p.Try = []string{"flurry wait PATH --copies 1", "flurry publish " + space + " PATH --copies 0      (if this machine stays on)"}
+	return p
 }
 
 // checkPublish refuses flags that make no sense.

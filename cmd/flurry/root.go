@@ -148,7 +148,8 @@ func (sh *shell) command() *cobra.Command {
 	}
 	add("use", sh.useCommand(), sh.leaveCommand())
 	add("publish", sh.newCommand(), sh.publishCommand(), sh.showCommand())
-	add("look", sh.statusCommand(), sh.whyCommand())
+	add("host", sh.seedCommand())
+	add("look", sh.statusCommand(), sh.whyCommand(), sh.waitCommand())
 	add("machine", sh.daemonCommand(), sh.storeCommand(), sh.demoCommand(), sh.completionCommand())
 	root.AddCommand(sh.manCommand())
 	return root

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/BurntSushi/toml"
 
@@ -143,7 +145,16 @@ func (f *spacesFile) write(list []node.Space) error {
 	out := bytes.NewBufferString(spacesHeader)
 	for _, sp := range list {
 		fmt.Fprintf(out, "\n[namespace.%s]\n", tomlKey(sp.Alias))
-		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String()}
+		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String(), Seed: sp.Seed}
+		if sp.Quota > 0 {
+			table.Quota = strconv.FormatUint(sp.Quota, 10)
+		}
+		if sp.Promise > 0 {
+			table.Promise = sp.Promise.String()
+		}
+		if !sp.Until.IsZero() {
+			table.Until = sp.Until.UTC().Format(time.RFC3339)
+		}
 		for _, p := range sp.Peers {
 			table.Peers = append(table.Peers, p.String())
 		}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/flurry-nix/flurry/control"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/peer"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// Seed mirrors a namespace for others, and waits until all of it is here.
+func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(report.SeedProgress)) (report.Seeded, error) {
+	sp, err := v.spaceToUse(control.UseRequest{Namespace: r.Namespace, Alias: r.Alias, Peers: r.Peers})
+	if err != nil {
+		return report.Seeded{}, err
+	}
+	if r.Promise < 0 || r.Promise > maxPromise {
+		return report.Seeded{}, usage("--promise 30d", "a seed promises 0s to %s", days(maxPromise))
+	}
+	known := sp
+	sp.Seed, sp.Until = true, time.Time{}
+	if r.Quota > 0 {
+		sp.Quota = r.Quota
+	}
+	if r.Promise > 0 {
+		sp.Promise = r.Promise
+	}
+	if sp.Declared == "" || known.Seed != sp.Seed || known.Quota != sp.Quota || known.Promise != sp.Promise {
+		if err := v.spaces.put(sp, v.node.Put); err != nil {
+			return report.Seeded{}, err
+		}
+	}
+	if err := v.goOnline(); err != nil {
+		return report.Seeded{}, &report.Problem{ID: "no-network", Exit: report.ExitFailed, Message: fmt.Sprintf("%s is to be mirrored, but there is no way to peers: %v", sp.Alias, err), Try: []string{"flurry status"}}
+	}
+	v.instance.find(sp.Peers)
+	if err := v.node.Reshare(ctx, sp.Address); err != nil {
+		return report.Seeded{}, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, useWait)
+	found := v.node.WaitSynced(waiting, sp.Address)
+	cancel()
+	if !found {
+		where := v.whereToLook(sp)
+		ctx, cancel = context.WithCancel(ctx)
+		cancel() // there is nothing to wait for: it begins when somebody comes
+		s, err := v.node.WaitMirrored(ctx, sp.Alias, nil)
+		s.Warnings = append(s.Warnings, nobodyFound(sp, where, useWait))
+		return s, err
+	}
+	return v.node.WaitMirrored(ctx, sp.Alias, progress)
+}
+
+// Seeds is what is mirrored here.
+func (v verbs) Seeds(ctx context.Context) (report.Seeds, error) { return v.node.Seeds(ctx) }
+
+// copiesEvery is how often it is looked whether others have enough copies.
+const copiesEvery = 10 * time.Second
+
+// StopSeed ends mirroring, at once or when others have enough copies. What was promised is kept.
+func (v verbs) StopSeed(ctx context.Context, r control.StopSeedRequest) (report.SeedStop, error) {
+	sp, err := v.find(r.Namespace)
+	if err != nil {
+		return report.SeedStop{}, err
+	}
+	if !sp.Seed {
+		return report.SeedStop{}, &report.Problem{ID: "not-seeded", Exit: report.ExitUsage, Message: sp.Alias + " is not mirrored here", Try: []string{"flurry seed"}}
+	}
+	for r.AfterCopies > 0 {
+		few, err := v.node.OnlyCopy(ctx, sp.Alias, r.AfterCopies)
+		if err != nil {
+			return report.SeedStop{}, err
+		}
+		if few == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return report.SeedStop{}, ctx.Err()
+		case <-time.After(copiesEvery):
+		}
+	}
+	only, err := v.node.OnlyCopy(ctx, sp.Alias, 1)
+	if err != nil {
+		return report.SeedStop{}, err
+	}
+	s := report.SeedStop{Schema: "flurry/seed/1", Alias: sp.Alias, OnlyCopy: only}
+	sp.Seed = false
+	if sp.Promise > 0 {
+		sp.Until = time.Now().Add(sp.Promise).UTC().Truncate(time.Second)
+		s.Until = &sp.Until
+	}
+	if err := v.spaces.put(sp, v.node.Put); err != nil {
+		return report.SeedStop{}, err
+	}
+	return s, v.node.Withdraw(ctx, sp.Address)
+}
+
+// Copies has publications copied by others: now, or in the background.
+func (v verbs) Copies(ctx context.Context, r control.CopiesRequest, progress func(report.OfferProgress)) (report.Copies, error) {
+	sp, err := v.find(r.Namespace)
+	if err != nil {
+		return report.Copies{}, err
+	}
+	hints, err := parsePeers(r.Peers)
+	if err != nil {
+		return report.Copies{}, badPeer(err)
+	}
+	if err := v.goOnline(); err != nil {
+		return report.Copies{}, err
+	}
+	hints = append(hints, v.seedsOf(sp)...)
+	v.instance.find(hints)
+	wanted := r.Copies
+	if wanted < 0 {
+		wanted = min(1, len(hints))
+	}
+	if r.NoWait {
+		return report.Copies{Wanted: wanted, Copies: []report.Copy{}, Refused: []report.OfferRefused{}}, v.node.WantCopies(ctx, sp.Alias, wanted, r.Publications)
+	}
+	c, err := v.node.MakeCopies(ctx, node.CopiesRequest{Alias: sp.Alias, Publications: r.Publications, Copies: wanted, Names: v.names(), Progress: progress})
+	if err != nil {
+		return c, err
+	}
+	for _, why := range v.wire.unreachable(hints) {
+		c.Refused = append(c.Refused, report.OfferRefused{Node: why.Hint.String(), Why: "does not answer"})
+	}
+	return c, nil
+}
+
+// seedsOf are the places where the namespace is said to be mirrored: those that were named, and those in its document.
+func (v verbs) seedsOf(sp node.Space) []peer.Hint {
+	hints := slices.Clone(sp.Peers)
+	policy, ok := v.catalog.Policy(sp.Address)
+	if !ok {
+		return hints
+	}
+	if d, ok := policy.Document(); ok {
+		for _, s := range d.Value().Seeds {
+			if h, err := peer.ParsePeer(s); err == nil && !slices.Contains(hints, h) {
+				hints = append(hints, h)
+			}
+		}
+	}
+	return hints
+}
+
+// names are what people called the peers that were named.
+func (v verbs) names() map[peer.ID]string {
+	names := make(map[peer.ID]string)
+	if v.wire == nil {
+		return names
+	}
+	v.wire.mu.Lock()
+	defer v.wire.mu.Unlock()
+	for _, f := range v.wire.finders {
+		for _, s := range f.States() {
+			for _, p := range s.Peers {
+				names[p.ID] = s.Hint.String()
+			}
+		}
+	}
+	return names
+}
+
+// maxWait bounds how long one question may wait for paths.
+const maxWait = 24 * time.Hour
+
+// Wait waits until paths are published and others have copies.
+func (v verbs) Wait(ctx context.Context, r control.WaitRequest, progress func(report.WaitProgress)) (report.Wait, error) {
+	req := node.WaitRequest{Copies: r.Copies, Names: v.names(), Progress: progress}
+	if len(r.Paths) == 0 || r.Copies < 0 || r.Timeout <= 0 || r.Timeout > maxWait {
+		return report.Wait{}, usage("flurry wait ./result --copies 2 --timeout 5m", "wait for paths, 0 or more copies, and at most %s", maxWait)
+	}
+	if r.Namespace != "" {
+		sp, err := v.find(r.Namespace)
+		if err != nil {
+			return report.Wait{}, err
+		}
+		req.Alias = sp.Alias
+	}
+	for _, p := range r.Paths {
+		path, err := nix.ParseStorePath(p)
+		if err != nil {
+			return report.Wait{}, &report.Problem{ID: "bad-store-path", Exit: report.ExitUsage, Message: err.Error()}
+		}
+		req.Paths = append(req.Paths, path)
+	}
+	waiting, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	w, err := v.node.WaitFor(waiting, req)
+	if err == nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = nil
+	}
+	return w, err
+}
