@@ -9,6 +9,8 @@ var (
 	ErrUnknownNamespace = errors.New("unknown namespace")
 	// ErrAliasTaken says that the alias already means another key here.
 	ErrAliasTaken = errors.New("alias is taken")
+	// ErrNoRootKey says that a key is not the root key of the namespace that it is to sign for.
+	ErrNoRootKey = errors.New("not the root key")
 	// ErrWrongNar says that the bytes that stand under an entry's body do not have its NarHash.
 	ErrWrongNar = errors.New("content does not match its NarHash")
 	// ErrNoProvider says that nobody reachable gave the content.

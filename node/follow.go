@@ -84,7 +84,20 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 		}
 		at.idle = false
 		n.peers.endPoll(r, a)
-		pause(ctx, pollInterval)
+		n.rest(ctx, r, a)
+	}
+}
+
+// rest waits until it is time to ask r again: for pollInterval, or until r has asked about a itself, which says that it has
+// come to hold something of it, perhaps not at once.
+func (n *Node) rest(ctx context.Context, r *remote, a namespace.Address) {
+	t := time.NewTimer(pollInterval)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-n.peers.asking(r, a):
+		pause(ctx, askedPause)
 	}
 }
 

@@ -26,6 +26,8 @@ const (
 	// alone for pollInterval. Honest ones need fewer: each names changesAtOnce publications.
 	quickRounds = 64
 	quickRound  = time.Second
+	// askedPause is how long after a peer has asked about a namespace it is asked in turn: it takes in what it was told first.
+	askedPause = time.Second / 4
 	// syncRoundTimeout ends one round: the long poll of 60 s and time to answer, or to fetch what was named.
 	syncRoundTimeout = 75 * time.Second
 	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
@@ -101,6 +103,10 @@ const (
 	offerEvery = 10 * time.Minute
 	// offersAtOnce is how many publications are offered to one peer at a time.
 	offersAtOnce = 4
+	// upkeepEvery is how often documents and pins are looked at for renewal, and writers' publications for countersigning.
+	upkeepEvery = 10 * time.Second
+	// renewAtOnce bounds what one renewal uses; what is left has its turn at the next look.
+	renewAtOnce = 1000
 	// seedMemory is how long it is believed who mirrors a namespace, and what they have of it.
 	seedMemory = 5 * time.Minute
 

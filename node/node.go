@@ -41,6 +41,8 @@ type Source interface {
 type Keys interface {
 	// Signer returns a key that may publish to a: its root key or a writer's. The error says why there is none.
 	Signer(a namespace.Address) (nix.SecretKey, error)
+	// Root returns the root key of a. The error says why there is none.
+	Root(a namespace.Address) (nix.SecretKey, error)
 }
 
 // Needs is what a node is made of. All fields are required.
@@ -79,6 +81,7 @@ type Node struct {
 	bodies  *bodies
 	mirrors *mirrors
 	demand  *demand
+	editing chan struct{} // holds a token while a document is edited
 	wishes  chan struct{} // holds a token when copies are wanted that were not before
 	flights flights
 	tasks   *tasks
@@ -108,12 +111,19 @@ func New(needs Needs, settings Settings) *Node {
 	n.mirrors = newMirrors()
 	n.demand = newDemand(needs.Now)
 	n.wishes = make(chan struct{}, 1)
+	n.editing = make(chan struct{}, 1)
 	return n
 }
 
 // Start makes the node run until ctx ends: from now on it fetches, and follows others once it is online. It is called
 // once. Wait must be called after ctx has ended.
-func (n *Node) Start(ctx context.Context) error { return n.tasks.open(ctx) }
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.tasks.open(ctx); err != nil {
+		return err
+	}
+	n.tasks.Go(n.keepUp)
+	return nil
+}
 
 // Wait returns when the context of Start and everything the node started have ended.
 func (n *Node) Wait() { n.tasks.wait() }

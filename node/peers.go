@@ -33,7 +33,8 @@ type remote struct {
 	cancel context.CancelFunc
 
 	serves map[namespace.Address]bool
-	seeds  map[namespace.Address]time.Time // when it was last seen to mirror a namespace
+	seeds  map[namespace.Address]time.Time     // when it was last seen to mirror a namespace
+	asks   map[namespace.Address]chan struct{} // closed when it asks about a namespace; of those for which that is waited for
 	absent map[content.BodyID]time.Time
 	rate   float64 // bytes a second of raw chunks, exponentially weighted; 0: never measured
 	polls  map[namespace.Address]bool
@@ -71,7 +72,7 @@ func (p *peers) add(ctx context.Context, c transfer.Conn) (context.Context, *rem
 		return nil, nil, false
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool), seeds: make(map[namespace.Address]time.Time),
+	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool), seeds: make(map[namespace.Address]time.Time), asks: make(map[namespace.Address]chan struct{}),
 		absent: make(map[content.BodyID]time.Time), polls: make(map[namespace.Address]bool)}
 	p.byID[c.Peer()] = r
 	close(p.met)
@@ -104,6 +105,26 @@ func (p *peers) setServes(r *remote, a namespace.Address, yes bool) {
 		delete(r.serves, a)
 	}
 	p.tell()
+}
+
+// asking returns a channel that is closed when r asks about a the next time.
+func (p *peers) asking(r *remote, a namespace.Address) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.asks[a] == nil {
+		r.asks[a] = make(chan struct{})
+	}
+	return r.asks[a]
+}
+
+// asked notes that a peer asked about a.
+func (p *peers) asked(id peer.ID, a namespace.Address) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.byID[id]; r != nil && r.asks[a] != nil {
+		close(r.asks[a])
+		delete(r.asks, a)
+	}
 }
 
 // setSeeds notes whether r mirrors a, as its answer to an offer says.

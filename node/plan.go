@@ -22,7 +22,8 @@ type plan struct {
 	all     []labelled
 	entries []*namespace.Entry // of those that are taken, by index of all
 
-	ids []namespace.ID // what was published
+	after time.Time      // what it publishes is dated later: what a pin stands for goes by dates
+	ids   []namespace.ID // what was published
 }
 
 // publish signs, verifies and adds the publications; it returns the entries that are held and visible now.
@@ -115,7 +116,13 @@ func (p *plan) skeleton() *namespace.Publication {
 	return &namespace.Publication{Namespace: p.address, Time: p.now(), Expires: p.expires()}
 }
 
-func (p *plan) now() time.Time { return p.node.Now().UTC().Truncate(time.Second) }
+func (p *plan) now() time.Time {
+	now := p.node.Now().UTC().Truncate(time.Second)
+	if !now.After(p.after) {
+		return p.after.Add(time.Second)
+	}
+	return now
+}
 
 func (p *plan) keep() time.Duration {
 	keep := p.request.Keep

@@ -74,6 +74,9 @@ func (n *Node) Publish(ctx context.Context, source Source, req PublishRequest) (
 		return result, nil
 	}
 	plan := plan{node: n, address: sp.Address, policy: policy, key: key, request: req, all: all, entries: entries}
+	if plan.after, err = n.lastPinned(ctx, sp.Address, req.Pins); err != nil {
+		return result, err
+	}
 	held, err := plan.publish(ctx)
 	result.Publications = plan.ids
 	if err != nil {

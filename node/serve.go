@@ -220,6 +220,7 @@ func (s *Server) Sync(ctx context.Context, from transfer.Remote, a namespace.Add
 	if !s.shared(from, a) {
 		return nil, transfer.ErrAbsent
 	}
+	s.node.peers.asked(from.Peer, a)
 	if len(req.Buckets) > 0 {
 		return s.bucketIDs(ctx, a, req.Buckets)
 	}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,14 @@ type world struct {
 	dht *dhttest.Network
 
 	site string // where new machines stand: those at one site are on each other's LAN
+
+	ahead atomic.Int64 // how far everybody's clock is ahead of the real one
 }
+
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+// passes lets time pass for everybody.
+func (w *world) passes(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, net: transfertest.NewNetwork(1), dht: dhttest.NewNetwork(1)}
@@ -87,6 +95,8 @@ func (k *keys) Signer(a namespace.Address) (nix.SecretKey, error) {
 	return nix.SecretKey{}, errNoKey
 }
 
+func (k *keys) Root(a namespace.Address) (nix.SecretKey, error) { return k.Signer(a) }
+
 // quiet is a log that tells the test what happened when it fails.
 func quiet(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -111,12 +121,12 @@ func (w *world) restart(old *machine) *machine {
 func (w *world) boot(m *machine) *machine {
 	w.t.Helper()
 	name, share, wrap := m.name, m.share, m.wrap
-	c, err := catalog.Open(w.t.Context(), m.kv, m.texts, time.Now, quiet(w.t).With("node", name))
+	c, err := catalog.Open(w.t.Context(), m.kv, m.texts, w.now, quiet(w.t).With("node", name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	m.list = c
-	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: time.Now},
+	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: w.now},
 		node.Settings{Share: share, Grace: time.Millisecond})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {
@@ -377,7 +387,12 @@ func (m *machine) waitsSettled(p nix.StorePath) {
 // eventually waits for a condition that other goroutines bring about.
 func (m *machine) eventually(what string, ok func() bool) {
 	m.w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	m.eventuallyWithin(20*time.Second, what, ok)
+}
+
+func (m *machine) eventuallyWithin(most time.Duration, what string, ok func() bool) {
+	m.w.t.Helper()
+	deadline := time.Now().Add(most)
 	for !ok() {
 		if time.Now().After(deadline) {
 			m.w.t.Fatalf("%s waited in vain %s", m.name, what)

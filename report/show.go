@@ -36,6 +36,10 @@ type Writer struct {
 	Name  string     `json:"name"`
 	Key   string     `json:"key"`
 	Until *time.Time `json:"until,omitempty"`
+
+	Closed       bool       `json:"closed,omitempty"` // revoked
+	Publications int        `json:"publications,omitempty"`
+	Last         *time.Time `json:"last,omitempty"`
 }
 
 // ShowPath is one published path.

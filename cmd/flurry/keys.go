@@ -69,6 +69,30 @@ func (k *keyring) Signer(a namespace.Address) (nix.SecretKey, error) {
 	return nix.SecretKey{}, notAWriter(a)
 }
 
+// Root returns the root key of a, if it is here.
+func (k *keyring) Root(a namespace.Address) (nix.SecretKey, error) {
+	var unused error
+	for _, file := range k.candidates(a) {
+		key, err := readSecret(file)
+		switch {
+		case err == nil && key.Public() == a.Key():
+			return key, nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist) && unused == nil:
+			unused = err
+		}
+	}
+	if unused != nil {
+		return nix.SecretKey{}, unused
+	}
+	return nix.SecretKey{}, noRootKey(a.Name())
+}
+
+// noRootKey says that what was asked for needs the root key, and that it is elsewhere.
+func noRootKey(space string) error {
+	return &report.Problem{ID: "no-root-key", Exit: report.ExitRefused, Message: "the root key of " + space + " is not on this machine",
+		Try: []string{"where it is: the same command", "or FLURRY_KEY=\"$(cat /media/stick/" + space + ".sec)\", in the environment of this command"}}
+}
+
 // candidates are the files that may hold a key for a, the likeliest first.
 func (k *keyring) candidates(a namespace.Address) []string {
 	var files []string
@@ -105,7 +129,8 @@ func (k *keyring) maySign(a namespace.Address, key nix.PublicKey) bool {
 func notAWriter(a namespace.Address) error {
 	return &report.Problem{ID: "not-a-writer", Exit: report.ExitRefused,
 		Message: fmt.Sprintf("this machine may not publish to %s: it has no key of the root or of a writer", a.Name()),
-		Try:     []string{fmt.Sprintf("where the key is: flurry publish %s PATH", a.Name()), "or FLURRY_KEY=…, in the environment of this command"}}
+		Try: []string{fmt.Sprintf("here: flurry writer key thismachine-1        then, where the root key is: flurry writer add %s thismachine-1:…", a.Name()),
+			"or FLURRY_KEY=…, in the environment of this command"}}
 }
 
 func (k *keyring) file(name string) string { return filepath.Join(k.dir, name+".sec") }

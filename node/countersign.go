@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// countersign publishes once more, as root, what the writers of a namespace published: each entry with the writer's signature and the
+// root's, so that a Nix that knows the root key alone can verify all of the namespace. One publication countersigns one,
+// uses it, and ends with it. What the document does not let count is not countersigned; what is dropped later is withdrawn
+// with it (countersignatures).
+func (n *Node) countersign(ctx context.Context, sp Space) error {
+	a := sp.Address
+	root, err := n.Keys.Root(a)
+	if err != nil {
+		return nil // it is not here
+	}
+	policy, ok := n.Catalog.Policy(a)
+	if !ok {
+		return nil
+	}
+	var todo []catalog.PublicationInfo
+	done := make(map[namespace.ID]bool)
+	refused := make(map[namespace.ID]bool)
+	var own []catalog.PublicationInfo
+	for info, err := range n.Catalog.Publications(ctx, a) {
+		if err != nil {
+			return err
+		}
+		switch {
+		case info.Standing.State == trust.Refused:
+			refused[info.ID] = true
+		case info.Standing.State != trust.Live || info.Entries == 0:
+		case info.Signer != root.Public():
+			todo = append(todo, info)
+		case looksCountersigning(info):
+			done[info.Uses[0]] = true
+			own = append(own, info)
+		}
+	}
+	if err := n.takeBack(ctx, a, root, own, refused); err != nil {
+		return err
+	}
+	slices.Reverse(todo) // the oldest first
+	for _, info := range todo {
+		if done[info.ID] {
+			continue
+		}
+		if err := n.countersignOne(ctx, policy, root, info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBack withdraws what countersigns a publication that does not count any more: another machine with the root key may
+// have revoked its writer before it knew of the countersignature.
+func (n *Node) takeBack(ctx context.Context, a namespace.Address, root nix.SecretKey, own []catalog.PublicationInfo, refused map[namespace.ID]bool) error {
+	var void []namespace.ID
+	for _, info := range own {
+		if refused[info.Uses[0]] {
+			void = append(void, info.ID)
+		}
+	}
+	if len(void) == 0 {
+		return nil
+	}
+	_, err := n.edit(ctx, a, root, func(d *namespace.Document) ([]*namespace.KeepList, error) {
+		withdraw(d, void, "it countersigned what does not count any more")
+		return nil, nil
+	})
+	return err
+}
+
+func (n *Node) countersignOne(ctx context.Context, policy *trust.Policy, root nix.SecretKey, info catalog.PublicationInfo) error {
+	entries, err := n.Catalog.PublicationEntries(ctx, policy.Address(), info.ID)
+	if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, catalog.ErrDistrusted) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now := n.Now().UTC().Truncate(time.Second)
+	if len(entries) == 0 || !info.Lives.After(now) {
+		return nil
+	}
+	raw, err := n.Catalog.RawPublication(ctx, policy.Address(), info.ID)
+	if err != nil {
+		return err
+	}
+	note, err := namespace.ParseNote(raw)
+	if err != nil {
+		return err
+	}
+	original, err := namespace.ParsePublication(note.Text)
+	if err != nil {
+		return err
+	}
+	pub := &namespace.Publication{Namespace: policy.Address(), Time: now, Expires: info.Lives, Uses: []namespace.ID{info.ID},
+		Externs: original.Externs, Holes: original.Holes}
+	if most := now.Add(namespace.MaxLife); pub.Expires.After(most) {
+		pub.Expires = most
+	}
+	for _, v := range entries {
+		e := *v.Entry()
+		trust.SignEntry(&e, root)
+		pub.Entries = append(pub.Entries, e)
+	}
+	signed, err := trust.SignPublication(pub, root)
+	if err != nil {
+		return err
+	}
+	p, err := policy.VerifyPublication(signed)
+	if err != nil {
+		return err
+	}
+	_, err = n.accept(ctx, p)
+	if errors.Is(err, catalog.ErrLimit) {
+		n.Log.Warn("not countersigned", "namespace", policy.Address().Name(), "publication", info.ID.Short(), "err", err)
+		return nil
+	}
+	return err
+}
+
+// looksCountersigning reports whether a publication has the form of one that countersigns another.
+func looksCountersigning(info catalog.PublicationInfo) bool {
+	return len(info.Uses) == 1 && len(info.Roots) == 0 && len(info.Pins) == 0 && info.Entries > 0
+}
+
+// countersignatures are the root's publications that countersign one of ids: they say nothing that the writer did not say.
+func (n *Node) countersignatures(ctx context.Context, a namespace.Address, ids []namespace.ID) ([]namespace.ID, error) {
+	var all []namespace.ID
+	for info, err := range n.Catalog.Publications(ctx, a) {
+		if err != nil {
+			return nil, err
+		}
+		if info.Signer == a.Key() && looksCountersigning(info) && slices.Contains(ids, info.Uses[0]) {
+			all = append(all, info.ID)
+		}
+	}
+	return all, nil
+}
