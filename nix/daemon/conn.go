@@ -22,6 +22,10 @@ const (
 	versionNixVersion       = major | 33
 	versionTrust            = major | 35
 
+	// What a daemon says of its client.
+	trustUnknown = 0
+	trustsClient = 1
+
 	stderrNext          = 0x6f6c6d67
 	stderrLast          = 0x616c7473
 	stderrError         = 0x63787470
@@ -35,6 +39,7 @@ type operation uint64
 
 const (
 	opAddTempRoot           operation = 11
+	opQueryAllValidPaths    operation = 23
 	opQueryPathInfo         operation = 26
 	opQueryPathFromHashPart operation = 29
 )
@@ -46,6 +51,7 @@ type conn struct {
 	out     []byte // questions not yet sent
 	stream  io.ReadWriteCloser
 	version uint64       // that both sides speak
+	trust   uint64       // what the daemon says of this user
 	log     int          // bytes of log that the present answer may still have
 	close   func() error // ends it at once, for whoever waits on it, too; always returns what it returned first
 }
@@ -91,7 +97,7 @@ func (c *conn) handshake() error {
 		}
 	}
 	if c.version >= versionTrust {
-		if _, err := c.uint(); err != nil {
+		if c.trust, err = c.uint(); err != nil {
 			return unexpected(err)
 		}
 	}

@@ -29,6 +29,10 @@ const (
 	// some thousand, all of nixpkgs 100,000.
 	maxClosure = 1 << 20
 
+	// maxValid is how many paths a store may have. A builder that never collects
+	// has some million; each costs 60 bytes here.
+	maxValid = 1 << 23
+
 	// batch is how many questions are sent before their answers are read. All
 	// of them fit into the smallest pipe there is (4 KiB beyond what the daemon
 	// has read), so that the two sides cannot block each other.
