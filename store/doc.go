@@ -1,7 +1,7 @@
 // Package store is content at rest: chunks, bodies and signed texts, each
 // under the id that its own bytes give it.
 //
-// It owns the interfaces ([Reader], [Store], [Batch]), the form in which
+// It owns the interfaces ([Reader], [Store], [Batch], [Collector]), the form in which
 // content lies and travels ([Frame], [Codec]), and the one door: [Receive] and
 // [ReceiveFrame] check bytes against their id and only then put them. A store
 // never checks what it is given; whoever puts, puts through the door. Reading

@@ -22,7 +22,8 @@ type Store interface {
 	Begin(ctx context.Context) (Batch, error)
 }
 
-// Batch is a lease on what it puts: until Close nothing of it is collected.
+// Batch is a lease on what it puts and on what its Has finds: until Close
+// nothing of that is collected.
 //
 // What a batch has put is read through the store at once. It is durable once
 // Commit has returned nil, and may be gone after a crash before that.

@@ -13,6 +13,10 @@ import (
 type batch struct {
 	s *Store
 
+	// held is the hashes of what the batch has put or found: some 20 bytes for
+	// each. It changes under s.leases.sweeping, held for reading, and mu.
+	held map[uint64]struct{}
+
 	mu     sync.Mutex
 	writer *writer         // from the first Put on
 	deps   map[*pack]int64 // settle each up to there
@@ -27,6 +31,8 @@ func (b *batch) Has(ctx context.Context, k store.Key) (bool, error) {
 		return false, err
 	}
 	defer b.s.leave()
+	b.s.leases.sweeping.RLock()
+	defer b.s.leases.sweeping.RUnlock()
 	return b.hold(k)
 }
 
@@ -52,6 +58,8 @@ func (b *batch) Put(ctx context.Context, k store.Key, f store.Frame) error {
 
 // put appends the record unless its key is there. p is nil if it is.
 func (b *batch) put(rec record, data []byte) (p *pack, end int64, err error) {
+	b.s.leases.sweeping.RLock()
+	defer b.s.leases.sweeping.RUnlock()
 	stripe := b.s.stripe(rec.key)
 	stripe.Lock()
 	defer stripe.Unlock()
@@ -67,24 +75,37 @@ func (b *batch) put(rec record, data []byte) (p *pack, end int64, err error) {
 		return nil, 0, err
 	}
 	b.need(p, end)
+	b.lease(rec.key)
 	return p, end, nil
 }
 
-// hold tells whether k is there; if it is not durable yet the batch will see
-// to it.
+// hold tells whether k is there; if so it stays while the batch is open, and if
+// it is not durable yet the batch will see to it. The caller has
+// leases.sweeping.
 func (b *batch) hold(k store.Key) (bool, error) {
 	for {
 		at, ok := b.s.pending.find(k)
 		if !ok {
 			_, ok, err := b.s.index.get(k)
+			if ok {
+				b.lease(k)
+			}
 			return ok, err
 		}
 		if p := b.s.writers.find(at.pack); p != nil {
 			b.need(p, int64(at.offset)+at.size())
+			b.lease(k)
 			return true, nil
 		}
 		// It was settled between the two questions.
 	}
+}
+
+func (b *batch) lease(k store.Key) {
+	h := b.s.leases.hash(k)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held[h] = struct{}{}
 }
 
 func (b *batch) need(p *pack, end int64) {
@@ -140,16 +161,24 @@ func (b *batch) met(p *pack, end int64) {
 // Close implements [store.Batch]. What was not committed stays, and becomes
 // durable with what others commit.
 func (b *batch) Close() error {
+	if b.finish() {
+		b.s.leases.end(b, b.held)
+	}
+	return nil
+}
+
+// finish is true once.
+func (b *batch) finish() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil
+		return false
 	}
 	b.closed = true
 	if b.writer != nil {
 		b.s.writers.leave(b.writer)
 	}
-	return nil
+	return true
 }
 
 // enter begins a use of the store, which ends with s.leave.

@@ -29,7 +29,7 @@ const (
 )
 
 func children() map[string]func() int {
-	return map[string]func() int{"putter": putter, "holder": holder, "condemner": condemner}
+	return map[string]func() int{"putter": putter, "holder": holder, "condemner": condemner, "collector": collectorChild}
 }
 
 // child starts this binary as a child.

@@ -30,6 +30,7 @@ func TestConformance(t *testing.T) {
 	for name, o := range map[string]disk.Options{"default": {}, "small packs": {MaxPack: 20_000}} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir(), o) })
+			storetest.RunCollector(t, func(t *testing.T) store.Collector { return open(t, t.TempDir(), o) })
 		})
 	}
 }

@@ -26,9 +26,16 @@
 // store.ErrCorrupt once and store.ErrNotFound from then on, the next Put stores
 // it again, and [Store.Damaged] lists it until then.
 //
+// Collection. [Store.StartCollection] begins one; its Sweep takes out of the
+// index what its caller says is to go and no batch holds, and then writes packs
+// anew of which much is out of use (rewrite.go has the order). What was swept and
+// still lies in a pack is found again when the index is made again from the
+// packs; the next sweep takes it.
+//
 // A full disk. Nothing new is accepted that would leave less than the reserve
 // free, or take the packs over the quota; documents and kept lists, which are
-// small and may revoke trust, may use most of the reserve. Pebble ends the
+// small and may revoke trust, may use most of the reserve, as may what a
+// collection writes anew to give back more. Pebble ends the
 // process when it cannot write its log. What stands against that: the reserve;
 // a ballast file that is dropped when Pebble meets a full disk, and set up again
 // when there is room; and that no index write is begun without room once the

@@ -113,6 +113,21 @@ func (fs *files) evict() {
 	}
 }
 
+// forget closes pack id, once nobody uses it any more.
+func (fs *files) forget(id uint32) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	e, ok := fs.open[id]
+	if !ok {
+		return
+	}
+	fs.order.Remove(e)
+	delete(fs.open, id)
+	if o := e.Value.(*openFile); o.users == 0 {
+		o.f.Close()
+	}
+}
+
 // close closes every file. Nobody uses one any more.
 func (fs *files) close() {
 	fs.mu.Lock()

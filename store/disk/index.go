@@ -18,6 +18,7 @@ const (
 	prefixCounts  byte = 'c' // → contents of each kind, damaged keys
 	prefixDamaged byte = 'd' // kind, id → location: put out of use there, not stored again since
 	prefixPack    byte = 'p' // number → packState
+	prefixOrphan  byte = 'o' // kind, id → time: since when each sweep has found it orphaned
 )
 
 // packState is what the index knows about one pack.
@@ -34,7 +35,8 @@ type counts struct {
 
 // index says where each key lies. Reading it takes no lock; writers take turns.
 // Nothing is written to it that cannot be read from the packs, but for the list
-// of damaged keys.
+// of damaged keys, since when orphans are orphans, and what is out of use in
+// packs that were not written anew yet.
 type index struct {
 	db   *pebble.DB
 	room func() error // an error when the disk has no room for a write
@@ -49,6 +51,7 @@ type change struct {
 	x      *index
 	b      *pebble.Batch
 	packs  map[uint32]packState // those that differ
+	gone   []uint32             // packs that are no more
 	counts counts
 }
 
@@ -89,10 +92,17 @@ func (x *index) add(pack uint32, entries []entry, settled int64) error {
 	})
 }
 
-// condemn puts k, which lies at at, out of use. That is synced.
+// condemn puts k out of use if it lies at at. That is synced.
 func (x *index) condemn(k store.Key, at location) error {
 	return x.update(pebble.Sync, func(c *change) error {
+		now, ok, err := x.get(k)
+		if err != nil || !ok || now != at {
+			return err
+		}
 		if err := c.b.Delete(indexKey(prefixContent, k), nil); err != nil {
+			return err
+		}
+		if err := c.b.Delete(indexKey(prefixOrphan, k), nil); err != nil {
 			return err
 		}
 		c.leave(k, at)
@@ -122,6 +132,9 @@ func (x *index) update(o *pebble.WriteOptions, edit func(*change) error) error {
 	}
 	for id, s := range c.packs {
 		x.packs[id] = s
+	}
+	for _, id := range c.gone {
+		delete(x.packs, id)
 	}
 	x.counts = c.counts
 	return nil

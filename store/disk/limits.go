@@ -70,6 +70,12 @@ const (
 	// walk it, so that no iterator outlives a page.
 	pageKeys = 1024
 
+	// deadPart is the part of a pack that must be out of use for it to be
+	// written anew where nobody says otherwise: then for each byte copied at
+	// least one is freed. leastDeadPart is that part where room is needed.
+	deadPart      = 0.5
+	leastDeadPart = 1.0 / 16
+
 	// readTries is how often reading follows a key that moves meanwhile.
 	readTries = 4
 )

@@ -110,6 +110,7 @@ func open(ctx context.Context, dir string, o Options, lock *durable.Lock) (*Stor
 		files:   newFiles(o.FS, packs, maxOpenFiles),
 		seed:    maphash.MakeSeed(),
 	}
+	s.leases = newLeases(s.seed)
 	s.writers = newWriters(o, packs, x, s.pending, r)
 	if err := s.recover(ctx); err != nil {
 		s.files.close()

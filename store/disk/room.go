@@ -44,6 +44,21 @@ func (r *room) admit(k store.Kind, n int64) error {
 	return nil
 }
 
+// admitMove counts n bytes for a record that is written anew, so that its old
+// place can be given back: that may use most of the reserve, and for a while
+// more than the quota.
+func (r *room) admitMove(n int64) error {
+	space, err := r.space(r.dir)
+	if err != nil {
+		return err
+	}
+	if keep := min(r.reserve, minReserve); space.Free-n < keep {
+		return &store.FullError{Free: space.Free, Reserve: keep}
+	}
+	r.used.Add(n)
+	return nil
+}
+
 // release counts back what was admitted and is not there.
 func (r *room) release(n int64) { r.used.Add(-n) }
 

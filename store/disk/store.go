@@ -44,6 +44,7 @@ type Store struct {
 	pending *pending
 	files   *files
 	writers *writers
+	leases  *leases
 
 	// stripe(k) is held by whoever changes where k lies but for moving it from
 	// pending to the index.
@@ -55,7 +56,7 @@ type Store struct {
 }
 
 var (
-	_ store.Store     = (*Store)(nil)
+	_ store.Collector = (*Store)(nil)
 	_ store.Condemner = (*Store)(nil)
 )
 
@@ -65,7 +66,9 @@ func (s *Store) Begin(ctx context.Context) (store.Batch, error) {
 		return nil, err
 	}
 	defer s.leave()
-	return &batch{s: s, deps: make(map[*pack]int64)}, nil
+	b := &batch{s: s, held: make(map[uint64]struct{}), deps: make(map[*pack]int64)}
+	s.leases.begin(b)
+	return b, nil
 }
 
 // Stats is what a store holds and may hold.

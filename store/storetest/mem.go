@@ -30,7 +30,7 @@ type Fault func(op Op, k store.Key) (apply bool, err error)
 
 // Mem is a store in memory. It fails its test when it is misused: content put
 // that is not what its key names (something went around the door), a batch
-// used after Close or not closed at the end of the test.
+// used after Close or not closed at the end of the test, a collection likewise.
 type Mem struct {
 	tb    testing.TB
 	codec *store.Codec
@@ -39,12 +39,13 @@ type Mem struct {
 	durable map[store.Key]store.Frame
 	pending map[store.Key]store.Frame
 	age     int // grows with each crash: batches do not survive one
-	open    int
+	open    map[*memBatch]bool
 	fault   Fault
+	memLeases
 }
 
 var (
-	_ store.Store     = (*Mem)(nil)
+	_ store.Collector = (*Mem)(nil)
 	_ store.Condemner = (*Mem)(nil)
 )
 
@@ -55,12 +56,16 @@ func NewMem(tb testing.TB) *Mem {
 		codec:   store.NewCodec(),
 		durable: make(map[store.Key]store.Frame),
 		pending: make(map[store.Key]store.Frame),
+		open:    make(map[*memBatch]bool),
 	}
 	tb.Cleanup(func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.open != 0 {
-			tb.Errorf("storetest.Mem: %d batches were never closed", m.open)
+		if n := len(m.open); n != 0 {
+			tb.Errorf("storetest.Mem: %d batches were never closed", n)
+		}
+		if m.collecting {
+			tb.Error("storetest.Mem: a collection was never closed")
 		}
 	})
 	return m
@@ -155,6 +160,7 @@ func (m *Mem) Condemn(_ context.Context, k store.Key) error {
 	if ok && m.verify(k, f) != nil {
 		delete(m.pending, k)
 		delete(m.durable, k)
+		delete(m.orphans, k)
 	}
 	return nil
 }
@@ -178,8 +184,9 @@ func (m *Mem) Begin(ctx context.Context) (store.Batch, error) {
 	if apply, err := m.ask(ctx, OpBegin, store.Key{}); err != nil || !apply {
 		return nil, err
 	}
-	m.open++
-	return &memBatch{m: m, age: m.age, deps: make(map[store.Key]bool)}, nil
+	b := &memBatch{m: m, age: m.age, deps: make(map[store.Key]bool), held: make(map[store.Key]bool)}
+	m.open[b] = true
+	return b, nil
 }
 
 // memBatch is guarded by its store's mu.
@@ -187,6 +194,7 @@ type memBatch struct {
 	m      *Mem
 	age    int
 	deps   map[store.Key]bool // put or found, not yet committed
+	held   map[store.Key]bool // put or found: a lease
 	failed error
 	closed bool
 }
@@ -218,7 +226,7 @@ func (b *memBatch) Has(ctx context.Context, k store.Key) (bool, error) {
 	}
 	_, ok := b.m.lookup(k)
 	if ok {
-		b.deps[k] = true
+		b.hold(k)
 	}
 	return ok, nil
 }
@@ -246,9 +254,15 @@ func (b *memBatch) Put(ctx context.Context, k store.Key, f store.Frame) error {
 		b.m.pending[k] = f
 	}
 	if err == nil {
-		b.deps[k] = true
+		b.hold(k)
 	}
 	return err
+}
+
+// hold needs mu.
+func (b *memBatch) hold(k store.Key) {
+	b.deps[k] = true
+	b.held[k] = true
 }
 
 func (b *memBatch) Commit(ctx context.Context) error {
@@ -288,7 +302,7 @@ func (b *memBatch) Close() error {
 	defer b.m.mu.Unlock()
 	if !b.closed {
 		b.closed = true
-		b.m.open--
+		b.m.end(b)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 func TestMem(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return storetest.NewMem(t) })
+	storetest.RunCollector(t, func(t *testing.T) store.Collector { return storetest.NewMem(t) })
 }
 
 func TestMemCrash(t *testing.T) {

@@ -168,9 +168,19 @@ func (d *FS) Rename(oldname, newname string) error {
 	})
 }
 
-// Remove implements [durable.FS]. It is never undone.
+// Remove implements [durable.FS].
 func (d *FS) Remove(name string) error {
-	return d.step(OpRemove, name, func(Effect) error { return os.Remove(name) })
+	return d.step(OpRemove, name, func(Effect) error {
+		before, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+		d.undo = append(d.undo, undo{filepath.Dir(name), func() error { return os.WriteFile(name, before, 0o600) }})
+		return nil
+	})
 }
 
 // SyncDir implements [durable.FS].
