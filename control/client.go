@@ -53,7 +53,7 @@ func (c *Client) Why(ctx context.Context, r WhyRequest) (report.Why, error) {
 // Show asks about one namespace.
 func (c *Client) Show(ctx context.Context, r ShowRequest) (report.Show, error) {
 	return get[report.Show](ctx, c, "namespaces/"+segment(r.Namespace),
-		params{"glob": r.Glob, "publications": r.Publications, "writers": r.Writers, "document": r.Document})
+		params{"glob": r.Glob, "publications": r.Publications, "writers": r.Writers, "document": r.Document, "revoked": r.Revoked})
 }
 
 // Use puts a namespace in use.
@@ -74,6 +74,51 @@ func (c *Client) New(ctx context.Context, r NewRequest) (report.New, error) {
 // Publish publishes paths. It ends when ctx does, at both ends.
 func (c *Client) Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error) {
 	return post[report.Publish](ctx, c, "publish", r, progress)
+}
+
+// Writers asks who may publish.
+func (c *Client) Writers(ctx context.Context, r NamespaceRequest) (report.Writers, error) {
+	return get[report.Writers](ctx, c, "writers/"+segment(r.Namespace), nil)
+}
+
+// Pins asks for the pins of a namespace.
+func (c *Client) Pins(ctx context.Context, r NamespaceRequest) (report.Pins, error) {
+	return get[report.Pins](ctx, c, "pins/"+segment(r.Namespace), nil)
+}
+
+// AddWriter lets a key publish.
+func (c *Client) AddWriter(ctx context.Context, r AddWriterRequest) (report.WriterChange, error) {
+	return post[report.WriterChange](ctx, c, "add-writer", r, func(struct{}) {})
+}
+
+// WriterKey makes a key.
+func (c *Client) WriterKey(ctx context.Context, r WriterKeyRequest) (report.WriterKey, error) {
+	return post[report.WriterKey](ctx, c, "writer-key", r, func(struct{}) {})
+}
+
+// PlanRevocation says what a revocation would do.
+func (c *Client) PlanRevocation(ctx context.Context, r PlanRevocationRequest) (report.Revocation, error) {
+	return post[report.Revocation](ctx, c, "plan-revocation", r, func(struct{}) {})
+}
+
+// Revoke revokes a writer.
+func (c *Client) Revoke(ctx context.Context, r RevokeRequest) (report.WriterChange, error) {
+	return post[report.WriterChange](ctx, c, "revoke", r, func(struct{}) {})
+}
+
+// Retract takes something back.
+func (c *Client) Retract(ctx context.Context, r RetractRequest) (report.Retraction, error) {
+	return post[report.Retraction](ctx, c, "retract", r, func(struct{}) {})
+}
+
+// Edit changes a document.
+func (c *Client) Edit(ctx context.Context, r EditRequest) (report.Edited, error) {
+	return post[report.Edited](ctx, c, "edit", r, func(struct{}) {})
+}
+
+// Pin names paths.
+func (c *Client) Pin(ctx context.Context, r PinRequest) (report.Pinned, error) {
+	return post[report.Pinned](ctx, c, "pin", r, func(struct{}) {})
 }
 
 // Copies has publications copied by others.

@@ -10,10 +10,12 @@
 //
 //	GET  /v1/status?peers=true
 //	GET  /v1/why/PATH?closure=true
-//	GET  /v1/namespaces/NAMESPACE?glob=…&publications=true&writers=true&document=true
+//	GET  /v1/namespaces/NAMESPACE?glob=…&publications=true&writers=true&document=true&revoked=true
 //	GET  /v1/seeds
+//	GET  /v1/writers/NAMESPACE, /v1/pins/NAMESPACE
 //	GET  /v1/health
-//	POST /v1/use, /v1/leave, /v1/new, /v1/stop-seed                    a request of this package as JSON
+//	POST /v1/use, /v1/leave, /v1/new, /v1/stop-seed, /v1/add-writer, /v1/writer-key, /v1/plan-revocation, /v1/revoke,
+//	     /v1/retract, /v1/edit, /v1/pin                                a request of this package as JSON
 //	POST /v1/publish, /v1/copies, /v1/seed, /v1/wait, /v1/check        the same; progress comes before the answer
 //
 // An answer is one JSON object on a line of its own. Those with progress send objects with "event":"progress" before it.
@@ -38,6 +40,17 @@ type Daemon interface {
 	New(ctx context.Context, r NewRequest) (report.New, error)
 	// Publish calls progress, from one goroutine at a time, while it works.
 	Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error)
+	Writers(ctx context.Context, r NamespaceRequest) (report.Writers, error)
+	AddWriter(ctx context.Context, r AddWriterRequest) (report.WriterChange, error)
+	// WriterKey makes a key here that may become a writer's, and gives its public half.
+	WriterKey(ctx context.Context, r WriterKeyRequest) (report.WriterKey, error)
+	// PlanRevocation says what Revoke would keep and drop.
+	PlanRevocation(ctx context.Context, r PlanRevocationRequest) (report.Revocation, error)
+	Revoke(ctx context.Context, r RevokeRequest) (report.WriterChange, error)
+	Retract(ctx context.Context, r RetractRequest) (report.Retraction, error)
+	Edit(ctx context.Context, r EditRequest) (report.Edited, error)
+	Pins(ctx context.Context, r NamespaceRequest) (report.Pins, error)
+	Pin(ctx context.Context, r PinRequest) (report.Pinned, error)
 	// Copies has publications copied by others. It calls progress as Publish does.
 	Copies(ctx context.Context, r CopiesRequest, progress func(report.OfferProgress)) (report.Copies, error)
 	// Seeds is what is mirrored here.
@@ -70,6 +83,7 @@ type ShowRequest struct {
 	Publications bool
 	Writers      bool
 	Document     bool
+	Revoked      bool
 }
 
 // UseRequest makes this machine's Nix accept a namespace.
@@ -109,6 +123,68 @@ type PublishRequest struct {
 	Pin       string        `json:"pin,omitempty"`
 	KeepLast  int           `json:"keep_last,omitempty"` // versions of the pin
 	KeepFor   time.Duration `json:"keep_for,omitempty"`  // instead of KeepLast
+}
+
+// NamespaceRequest asks about a namespace, an alias or a key.
+type NamespaceRequest struct {
+	Namespace string
+}
+
+// AddWriterRequest lets a key publish.
+type AddWriterRequest struct {
+	Namespace string        `json:"namespace"`
+	Writer    string        `json:"writer,omitempty"`   // its public key
+	Generate  string        `json:"generate,omitempty"` // instead: the name of a key to be made, whose secret is answered
+	Expires   time.Duration `json:"expires,omitempty"`  // from now; 0: never
+	Root      string        `json:"root,omitempty"`     // the namespace's secret key; empty: the daemon has it
+}
+
+// WriterKeyRequest makes a key.
+type WriterKeyRequest struct {
+	Name string `json:"name"`
+}
+
+// PlanRevocationRequest says which publications of a writer are to stay.
+type PlanRevocationRequest struct {
+	Namespace string     `json:"namespace"`
+	Writer    string     `json:"writer"`          // its name or key
+	After     *time.Time `json:"after,omitempty"` // received by then; null: until now
+	All       bool       `json:"all,omitempty"`   // none stays
+	Peers     []string   `json:"peers,omitempty"` // seeds to be asked, besides those that the document names
+}
+
+// RevokeRequest revokes as planned.
+type RevokeRequest struct {
+	Plan report.Revocation `json:"plan"`
+	Root string            `json:"root,omitempty"`
+}
+
+// RetractRequest takes a path or a publication back.
+type RetractRequest struct {
+	Namespace string `json:"namespace"`
+	What      string `json:"what"` // a store path, or the id of a publication or its beginning
+	Reason    string `json:"reason"`
+	Root      string `json:"root,omitempty"`
+}
+
+// EditRequest changes what a document says; what is null stays.
+type EditRequest struct {
+	Namespace string         `json:"namespace"`
+	About     *string        `json:"about,omitempty"`
+	Keep      *time.Duration `json:"keep,omitempty"`
+	Seeds     *[]string      `json:"seeds,omitempty"` // multiaddrs
+	Root      string         `json:"root,omitempty"`
+}
+
+// PinRequest names published paths, or changes a pin.
+type PinRequest struct {
+	Namespace string        `json:"namespace"`
+	Name      string        `json:"name"`
+	Paths     []string      `json:"paths,omitempty"`
+	KeepLast  int           `json:"keep_last,omitempty"`
+	KeepFor   time.Duration `json:"keep_for,omitempty"`
+	Delete    bool          `json:"delete,omitempty"`
+	Key       string        `json:"key,omitempty"` // the secret key to sign with, instead of one that the daemon has
 }
 
 // CopiesRequest asks for copies of publications on other machines.

@@ -48,6 +48,51 @@ func (f *fake) New(_ context.Context, r NewRequest) (report.New, error) {
 	return report.New{Schema: "flurry/new/1", Alias: r.Name}, f.err
 }
 
+func (f *fake) Writers(_ context.Context, r NamespaceRequest) (report.Writers, error) {
+	f.asked = r
+	return report.Writers{Schema: "flurry/writers/1", Alias: r.Namespace, Writers: []report.Writer{}}, f.err
+}
+
+func (f *fake) Pins(_ context.Context, r NamespaceRequest) (report.Pins, error) {
+	f.asked = r
+	return report.Pins{Schema: "flurry/pins/1", Alias: r.Namespace, Pins: []report.Pin{}}, f.err
+}
+
+func (f *fake) AddWriter(_ context.Context, r AddWriterRequest) (report.WriterChange, error) {
+	f.asked = r
+	return report.WriterChange{Schema: "add-writer"}, f.err
+}
+
+func (f *fake) WriterKey(_ context.Context, r WriterKeyRequest) (report.WriterKey, error) {
+	f.asked = r
+	return report.WriterKey{Schema: "writer-key"}, f.err
+}
+
+func (f *fake) PlanRevocation(_ context.Context, r PlanRevocationRequest) (report.Revocation, error) {
+	f.asked = r
+	return report.Revocation{Schema: "plan-revocation"}, f.err
+}
+
+func (f *fake) Revoke(_ context.Context, r RevokeRequest) (report.WriterChange, error) {
+	f.asked = r
+	return report.WriterChange{Schema: "revoke"}, f.err
+}
+
+func (f *fake) Retract(_ context.Context, r RetractRequest) (report.Retraction, error) {
+	f.asked = r
+	return report.Retraction{Schema: "retract"}, f.err
+}
+
+func (f *fake) Edit(_ context.Context, r EditRequest) (report.Edited, error) {
+	f.asked = r
+	return report.Edited{Schema: "edit"}, f.err
+}
+
+func (f *fake) Pin(_ context.Context, r PinRequest) (report.Pinned, error) {
+	f.asked = r
+	return report.Pinned{Schema: "pin"}, f.err
+}
+
 func (f *fake) Copies(_ context.Context, r CopiesRequest, _ func(report.OfferProgress)) (report.Copies, error) {
 	f.asked = r
 	return report.Copies{Wanted: r.Copies, Copies: []report.Copy{}, Refused: []report.OfferRefused{}}, f.err

@@ -27,7 +27,8 @@ func TestRoundTrip(t *testing.T) {
 	f := &fake{}
 	c := Dial(serve(t, f, self()))
 	const key = "acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE="
-	const path = "/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2"
+	path := "/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2"
+	then := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
 		name string
 		ask  func(context.Context) (any, error)
@@ -39,8 +40,8 @@ func TestRoundTrip(t *testing.T) {
 		{"why", func(ctx context.Context) (any, error) { return c.Why(ctx, WhyRequest{Path: path, Closure: true}) },
 			WhyRequest{Path: path, Closure: true}, report.Why{Schema: "flurry/why/1", Path: path, Verdict: report.Here}},
 		{"show", func(ctx context.Context) (any, error) {
-			return c.Show(ctx, ShowRequest{key, "wid%et-*?&=", true, true, true})
-		}, ShowRequest{key, "wid%et-*?&=", true, true, true}, report.Show{Schema: "flurry/show/1", Alias: key}},
+			return c.Show(ctx, ShowRequest{key, "wid%et-*?&=", true, true, true, true})
+		}, ShowRequest{key, "wid%et-*?&=", true, true, true, true}, report.Show{Schema: "flurry/show/1", Alias: key}},
 		{"show something odd", func(ctx context.Context) (any, error) { return c.Show(ctx, ShowRequest{Namespace: ".."}) },
 			ShowRequest{Namespace: ".."}, report.Show{Schema: "flurry/show/1", Alias: ".."}},
 		{"show a slash", func(ctx context.Context) (any, error) { return c.Show(ctx, ShowRequest{Namespace: "/../a b"}) },
@@ -52,6 +53,29 @@ func TestRoundTrip(t *testing.T) {
 		{"new", func(ctx context.Context) (any, error) {
 			return c.New(ctx, NewRequest{"n", "k", "a", time.Hour, "lan"})
 		}, NewRequest{"n", "k", "a", time.Hour, "lan"}, report.New{Schema: "flurry/new/1", Alias: "n"}},
+		{"writers", func(ctx context.Context) (any, error) { return c.Writers(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},
+			report.Writers{Schema: "flurry/writers/1", Alias: "n", Writers: []report.Writer{}}},
+		{"pins", func(ctx context.Context) (any, error) { return c.Pins(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},
+			report.Pins{Schema: "flurry/pins/1", Alias: "n", Pins: []report.Pin{}}},
+		{"add-writer", func(ctx context.Context) (any, error) {
+			return c.AddWriter(ctx, AddWriterRequest{"n", "w", "g", time.Hour, "r"})
+		}, AddWriterRequest{"n", "w", "g", time.Hour, "r"}, report.WriterChange{Schema: "add-writer"}},
+		{"writer-key", func(ctx context.Context) (any, error) { return c.WriterKey(ctx, WriterKeyRequest{"n"}) }, WriterKeyRequest{"n"}, report.WriterKey{Schema: "writer-key"}},
+		{"plan-revocation", func(ctx context.Context) (any, error) {
+			return c.PlanRevocation(ctx, PlanRevocationRequest{"n", "w", &then, true, []string{"h"}})
+		}, PlanRevocationRequest{"n", "w", &then, true, []string{"h"}}, report.Revocation{Schema: "plan-revocation"}},
+		{"revoke", func(ctx context.Context) (any, error) {
+			return c.Revoke(ctx, RevokeRequest{report.Revocation{Key: "k", Keep: []namespace.ID{{1}}}, "r"})
+		}, RevokeRequest{report.Revocation{Key: "k", Keep: []namespace.ID{{1}}}, "r"}, report.WriterChange{Schema: "revoke"}},
+		{"retract", func(ctx context.Context) (any, error) {
+			return c.Retract(ctx, RetractRequest{"n", path, "why", "r"})
+		}, RetractRequest{"n", path, "why", "r"}, report.Retraction{Schema: "retract"}},
+		{"edit", func(ctx context.Context) (any, error) {
+			return c.Edit(ctx, EditRequest{Namespace: "n", About: &path, Seeds: &[]string{"/x"}})
+		}, EditRequest{Namespace: "n", About: &path, Seeds: &[]string{"/x"}}, report.Edited{Schema: "edit"}},
+		{"pin", func(ctx context.Context) (any, error) {
+			return c.Pin(ctx, PinRequest{"n", "p", []string{path}, 3, time.Hour, true, "k"})
+		}, PinRequest{"n", "p", []string{path}, 3, time.Hour, true, "k"}, report.Pinned{Schema: "pin"}},
 		{"copies", func(ctx context.Context) (any, error) {
 			return c.Copies(ctx, CopiesRequest{"n", []namespace.ID{{1}}, 2, true, []string{"h"}}, nil)
 		}, CopiesRequest{"n", []namespace.ID{{1}}, 2, true, []string{"h"}}, report.Copies{Wanted: 2, Copies: []report.Copy{}, Refused: []report.OfferRefused{}}},

@@ -24,7 +24,7 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	})
 	look(mux, "GET /v1/namespaces/{namespace}", func(ctx context.Context, q *query) (report.Show, error) {
 		r := ShowRequest{Namespace: q.path("namespace"), Glob: q.text("glob"), Publications: q.flag("publications"),
-			Writers: q.flag("writers"), Document: q.flag("document")}
+			Writers: q.flag("writers"), Document: q.flag("document"), Revoked: q.flag("revoked")}
 		return answer(ctx, q, r, d.Show)
 	})
 	look(mux, "GET /v1/health", func(ctx context.Context, q *query) (report.Health, error) {
@@ -33,6 +33,20 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	look(mux, "GET /v1/seeds", func(ctx context.Context, q *query) (report.Seeds, error) {
 		return answer(ctx, q, struct{}{}, func(ctx context.Context, _ struct{}) (report.Seeds, error) { return d.Seeds(ctx) })
 	})
+	look(mux, "GET /v1/writers/{namespace}", func(ctx context.Context, q *query) (report.Writers, error) {
+		return answer(ctx, q, NamespaceRequest{Namespace: q.path("namespace")}, d.Writers)
+	})
+	look(mux, "GET /v1/pins/{namespace}", func(ctx context.Context, q *query) (report.Pins, error) {
+		return answer(ctx, q, NamespaceRequest{Namespace: q.path("namespace")}, d.Pins)
+	})
+	document := guard{roles, Admin, "sign documents on this machine"}
+	act(mux, "POST /v1/add-writer", document, d.AddWriter)
+	act(mux, "POST /v1/writer-key", guard{roles, Admin, "make keys on this machine"}, d.WriterKey)
+	act(mux, "POST /v1/plan-revocation", document, d.PlanRevocation)
+	act(mux, "POST /v1/revoke", document, d.Revoke)
+	act(mux, "POST /v1/retract", document, d.Retract)
+	act(mux, "POST /v1/edit", document, d.Edit)
+	act(mux, "POST /v1/pin", guard{roles, Publisher, "publish on this machine"}, d.Pin)
 	act(mux, "POST /v1/use", guard{roles, Admin, "change what this machine's Nix accepts"}, d.Use)
 	act(mux, "POST /v1/leave", guard{roles, Admin, "change what this machine's Nix accepts"}, d.Leave)
 	act(mux, "POST /v1/new", guard{roles, Admin, "make namespaces on this machine"}, d.New)

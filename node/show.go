@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/trust"
 )
@@ -15,6 +16,7 @@ type ShowQuery struct {
 	Publications bool
 	Writers      bool
 	Document     bool
+	Revoked      bool
 	Most         int // paths and publications at the most
 }
 
@@ -62,6 +64,9 @@ func (n *Node) showDocument(sp Space, q ShowQuery, s *report.Show) {
 	s.About, s.Expires = v.About, &expires
 	if q.Document {
 		s.Document = string(d.Raw())
+	}
+	if q.Revoked {
+		s.Revoked = revoked(v)
 	}
 	if !q.Writers {
 		return
@@ -126,4 +131,23 @@ func standing(s trust.Standing) string {
 		return string(refusal.Why)
 	}
 	return "refused"
+}
+
+// revoked is what a document takes back, for people.
+func revoked(d *namespace.Document) []report.Revoked {
+	out := []report.Revoked{}
+	for _, c := range d.Closed {
+		r := report.Revoked{Kind: "writer", What: c.Key.String(), Reason: "all but " + c.Keep.Short() + " is void"}
+		if c.None {
+			r.Reason = "all of it is void"
+		}
+		out = append(out, r)
+	}
+	for _, w := range d.Withdrawn {
+		out = append(out, report.Revoked{Kind: "publication", What: w.Publication.String(), Reason: w.Reason})
+	}
+	for _, x := range d.Denied {
+		out = append(out, report.Revoked{Kind: "path", What: x.Path.String(), Reason: x.Reason})
+	}
+	return out
 }

@@ -24,6 +24,7 @@ type Show struct {
 	Publications int           `json:"publications"`
 	NarBytes     uint64        `json:"nar_bytes"`
 	Writers      []Writer      `json:"writers,omitempty"`
+	Revoked      []Revoked     `json:"revoked,omitempty"`
 	Serving      []string      `json:"serving"` // peers that answer for it now
 	Listen       []string      `json:"listen,omitempty"`
 	Found        []ShowPath    `json:"found,omitzero"` // with a glob
@@ -40,6 +41,13 @@ type Writer struct {
 	Closed       bool       `json:"closed,omitempty"` // revoked
 	Publications int        `json:"publications,omitempty"`
 	Last         *time.Time `json:"last,omitempty"`
+}
+
+// Revoked is something that a document takes back.
+type Revoked struct {
+	Kind   string `json:"kind"` // writer, publication, path
+	What   string `json:"what"`
+	Reason string `json:"reason"`
 }
 
 // ShowPath is one published path.
@@ -91,6 +99,9 @@ func (s Show) PrintText(w io.Writer, now time.Time) {
 	}
 	fmt.Fprintf(w, "  %s\n", held)
 	s.printWriters(w)
+	for _, r := range s.Revoked {
+		fmt.Fprintf(w, "  %s %s: %s\n", r.Kind, r.What, r.Reason)
+	}
 	s.printActs(w, now)
 	s.printFound(w)
 }

@@ -201,3 +201,28 @@ func (p Pinned) keeps() string {
 	}
 	return "the last " + plural(p.Last, "version", grouped(p.Last)+" versions")
 }
+
+// WriterKey is a key that was made here, to become a writer's.
+type WriterKey struct {
+	Schema string `json:"schema"` // flurry/writer-key/1
+	Key    string `json:"key"`
+	File   string `json:"file"`
+}
+
+// PrintText writes the public half, which is the answer.
+func (k WriterKey) PrintText(w io.Writer) { fmt.Fprintln(w, k.Key) }
+
+// Edited is the outcome of changing a document.
+type Edited struct {
+	Schema  string    `json:"schema"` // flurry/document/1
+	Alias   string    `json:"alias"`
+	Serial  uint64    `json:"serial"`
+	Expires time.Time `json:"expires"`
+	Have    int       `json:"have"`
+	Of      int       `json:"of"`
+}
+
+// PrintText writes which document is in force.
+func (e Edited) PrintText(w io.Writer) {
+	fmt.Fprintf(w, "%s: document serial %d signed, valid until %s.%s\n", e.Alias, e.Serial, e.Expires.Format(time.DateOnly), spread(e.Have, e.Of))
+}

@@ -114,6 +114,7 @@ func pathOrHash(word string) (string, error) {
 func (sh *shell) showCommand() *cobra.Command {
 	var r control.ShowRequest
 	var card bool
+	var e editFlags
 	cmd := &cobra.Command{
 		Use:               "show NAMESPACE [GLOB]",
 		Short:             "what is known of a namespace; with GLOB its paths of that name",
@@ -124,6 +125,13 @@ func (sh *shell) showCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if card && r.Document {
 				return usage("flurry show --help", "--card and --document are two things; one of them")
+			}
+			change, err := e.request(cmd, args[0], sh.getenv("FLURRY_KEY"))
+			if err != nil {
+				return err
+			}
+			if e.edit {
+				return sh.edit(cmd, change)
 			}
 			r.Namespace = args[0]
 			if len(args) == 2 {
@@ -154,5 +162,7 @@ func (sh *shell) showCommand() *cobra.Command {
 	f.BoolVar(&r.Publications, "publications", false, "each act of publishing")
 	f.BoolVar(&r.Writers, "writers", false, "who may publish")
 	f.BoolVar(&r.Document, "document", false, "the signed document, as it is")
+	f.BoolVar(&r.Revoked, "revoked", false, "what was dropped: revoked writers, publications and paths taken back, and why")
+	e.add(cmd)
 	return cmd
 }

@@ -227,5 +227,5 @@ func (v verbs) Show(ctx context.Context, r control.ShowRequest) (report.Show, er
 	if err != nil {
 		return report.Show{}, err
 	}
-	return v.node.Show(ctx, node.ShowQuery{Alias: sp.Alias, Glob: r.Glob, Publications: r.Publications, Writers: r.Writers, Document: r.Document})
+	return v.node.Show(ctx, node.ShowQuery{Alias: sp.Alias, Glob: r.Glob, Publications: r.Publications, Writers: r.Writers, Document: r.Document, Revoked: r.Revoked})
 }
