@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -155,4 +156,29 @@ func refuseBadRoots(roots []nix.StorePath, all []labelled) error {
 		return e
 	}
 	return nil
+}
+
+// withoutBadRoots is all, dependencies first, without what only roots need that are excluded or blocked. Those themselves
+// stay, to be told of.
+func withoutBadRoots(roots []nix.StorePath, all []labelled) []labelled {
+	needed := make(map[nix.StorePath]bool, len(all))
+	for _, r := range roots {
+		needed[r] = true
+	}
+	kept := make([]labelled, 0, len(all))
+	for _, l := range slices.Backward(all) {
+		bad := l.label == Excluded || l.label == Blocked
+		if !needed[l.Path] && !bad {
+			continue
+		}
+		kept = append(kept, l)
+		if bad {
+			continue
+		}
+		for _, r := range l.References {
+			needed[r] = true
+		}
+	}
+	slices.Reverse(kept)
+	return kept
 }

@@ -25,6 +25,9 @@ type PublishRequest struct {
 	// Keep is how long the publication lives; 0: what the namespace's document says.
 	Keep time.Duration
 	Pins []namespace.Pin
+	// SkipExcluded leaves out roots that the filters exclude, and what only they need, where else they are an error: for
+	// paths that nobody named.
+	SkipExcluded bool
 	// Key signs instead of what Keys gives; nil: Keys is asked.
 	Key    *nix.SecretKey
 	DryRun bool
@@ -61,7 +64,9 @@ func (n *Node) Publish(ctx context.Context, source Source, req PublishRequest) (
 	if err != nil {
 		return report.Publish{}, err
 	}
-	if err := refuseBadRoots(req.Roots, all); err != nil {
+	if req.SkipExcluded {
+		all = withoutBadRoots(req.Roots, all)
+	} else if err := refuseBadRoots(req.Roots, all); err != nil {
 		return report.Publish{}, err
 	}
 	result := summary(sp, req, all)
