@@ -2,6 +2,7 @@ package namespace_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -115,5 +116,13 @@ func TestID(t *testing.T) {
 		if _, err := namespace.ParseID(bad); err == nil {
 			t.Errorf("%q is an id", bad)
 		}
+	}
+	spoken, err := json.Marshal([]namespace.ID{id})
+	var read []namespace.ID
+	if err != nil || string(spoken) != `["`+text+`"]` || json.Unmarshal(spoken, &read) != nil || !slices.Equal(read, []namespace.ID{id}) {
+		t.Errorf("in JSON: %s, %v, %v", spoken, read, err)
+	}
+	if json.Unmarshal([]byte(`["00"]`), &read) == nil {
+		t.Errorf("half an id in JSON: %v", read)
 	}
 }

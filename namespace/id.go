@@ -29,6 +29,15 @@ func ParseID(s string) (ID, error) {
 // String returns 64 lower-case hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
+// MarshalText is String, so that an id in JSON is its digits.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText is ParseID.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID(string(text))
+	return err
+}
+
 // Short returns the first 8 digits, for people.
 func (id ID) Short() string { return hex.EncodeToString(id[:4]) }
 
