@@ -123,6 +123,7 @@ type PublishRequest struct {
 	Pin       string        `json:"pin,omitempty"`
 	KeepLast  int           `json:"keep_last,omitempty"` // versions of the pin
 	KeepFor   time.Duration `json:"keep_for,omitempty"`  // instead of KeepLast
+	Unnamed   bool          `json:"unnamed,omitempty"`   // nobody named the paths: those that are excluded are left out
 }
 
 // NamespaceRequest asks about a namespace, an alias or a key.

@@ -90,8 +90,8 @@ func TestRoundTrip(t *testing.T) {
 			return c.Wait(ctx, WaitRequest{[]string{path}, "n", 2, time.Minute}, nil)
 		}, WaitRequest{[]string{path}, "n", 2, time.Minute}, report.Wait{Schema: "flurry/wait/1", Wanted: 2, Paths: []report.WaitPath{}, Missing: []string{}}},
 		{"publish", func(ctx context.Context) (any, error) {
-			return c.Publish(ctx, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute}, nil)
-		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute}, done("n")},
+			return c.Publish(ctx, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, nil)
+		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, done("n")},
 		{"check", func(ctx context.Context) (any, error) { return c.Check(ctx, CheckRequest{}, nil) }, CheckRequest{},
 			report.Check{Schema: "flurry/check/1", Event: "done", Chunks: 7, Damaged: []string{}}},
 		{"health", func(ctx context.Context) (any, error) { return c.Health(ctx) }, "health", report.Health{Status: "ok", Reasons: []string{}}},

@@ -255,3 +255,29 @@ func TestCheck(t *testing.T) {
 		t.Error("what was repaired is still a problem")
 	}
 }
+
+func TestRun(t *testing.T) {
+	start := RunStart{Gateway: "http://127.0.0.1:38123", Own: true, Serving: 1, Synced: 0.18}
+	golden(t, "run-start", start, func(b *bytes.Buffer) { b.WriteString(start.String() + "\n") })
+	for want, s := range map[string]RunStart{
+		"no gateway for this command": {}, "gateway on 127.0.0.1:7669, the daemon's": {Gateway: "http://127.0.0.1:7669"},
+		"gateway on 127.0.0.1:1 for this command; 2 peers": {Gateway: "http://127.0.0.1:1", Own: true, Serving: 2},
+	} {
+		if got := s.String(); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	published := Publish{Namespace: "acme-1", Publications: []namespace.ID{id(0x7f)}, Paths: 12, NarBytes: 19_000_000, Copies: []Copy{{Node: "seed.acme.example", Peer: peerA, Time: now()}}}
+	published.Complete()
+	nothing := Publish{Namespace: "acme-1", Excluded: []Left{{Path: widget, Why: "excluded by \"widget-*\""}}}
+	nothing.Complete()
+	for name, r := range map[string]Run{
+		"run":         {Given: 41, Built: 12, Namespace: "acme-1", Publish: &published, Sent: 700_000, Drained: 3.1},
+		"run-reads":   {Given: 41, Status: 1, Exit: 1},
+		"run-nothing": {Namespace: "acme-1"},
+		"run-left":    {Built: 1, Namespace: "acme-1", Publish: &nothing},
+		"run-failed":  {Built: 1, Namespace: "acme-1", Problem: &Problem{ID: "no-copies", Message: "acme-1: none", Exit: ExitCopies}},
+	} {
+		golden(t, name, r, func(b *bytes.Buffer) { r.PrintText(b) })
+	}
+}

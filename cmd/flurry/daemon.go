@@ -72,6 +72,16 @@ func (sh *shell) daemonCommand() *cobra.Command {
 
 // daemonConfig is the file with the flags on top.
 func (sh *shell) daemonConfig(cmd *cobra.Command, f daemonFlags) (config, error) {
+	return sh.configWith(f, cmd.Flags().Changed)
+}
+
+// nodeConfig is the file with what f names on top, for a node that is no daemon.
+func (sh *shell) nodeConfig(f daemonFlags) (config, error) {
+	return sh.configWith(f, func(string) bool { return false })
+}
+
+// configWith is the file with those flags on top that were given.
+func (sh *shell) configWith(f daemonFlags, given func(flag string) bool) (config, error) {
 	name, named := sh.configFile()
 	p, err := loadConfig(name, !named)
 	if err != nil {
@@ -86,7 +96,7 @@ func (sh *shell) daemonConfig(cmd *cobra.Command, f daemonFlags) (config, error)
 	if cfg.Socket, err = filepath.Abs(cfg.Socket); err != nil {
 		return cfg, err
 	}
-	if err := f.apply(cmd, &cfg, &p); err != nil {
+	if err := f.apply(given, &cfg, &p); err != nil {
 		return cfg, err
 	}
 	if p.quota.percent > 0 || p.reserve.percent > 0 {
@@ -106,8 +116,7 @@ func (sh *shell) daemonConfig(cmd *cobra.Command, f daemonFlags) (config, error)
 }
 
 // apply puts the flags that were given over what the file says.
-func (f daemonFlags) apply(cmd *cobra.Command, cfg *config, p *parsed) (err error) {
-	given := cmd.Flags().Changed
+func (f daemonFlags) apply(given func(flag string) bool, cfg *config, p *parsed) (err error) {
 	wrong := func(flag string, e error) {
 		if e != nil && err == nil {
 			err = usage("flurry daemon --help", "--%s: %v", flag, e)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/namespace"
@@ -21,10 +24,11 @@ func (sh *shell) publishCommand() *cobra.Command {
 	var r control.PublishRequest
 	c := control.CopiesRequest{Copies: -1}
 	var pathsFrom string
+	var loopback bool
 	cmd := &cobra.Command{
 		Use:               "publish NAMESPACE [PATH…]",
 		Short:             "give paths, and all they need, to a namespace",
-		Long:              "PATH is a store path or a link to one; without any, stdin lists them. FLURRY_KEY=name:base64 signs instead of\nthe key that the daemon has.",
+		Long:              "PATH is a store path or a link to one; without any, stdin lists them. FLURRY_KEY=name:base64 signs instead of\na key of the daemon's; with it and a whole key as NAMESPACE no daemon is needed: others fetch from here.",
 		Args:              sh.args(1, most),
 		ValidArgsFunction: sh.completePublish,
 		SuggestFor:        []string{"push", "upload", "copy"},
@@ -39,7 +43,7 @@ func (sh *shell) publishCommand() *cobra.Command {
 				return err
 			}
 			r.Key = sh.getenv("FLURRY_KEY")
-			return sh.publish(cmd, r, c)
+			return sh.publishCopied(cmd.Context(), r, c, loopback)
 		},
 	}
 	f := cmd.Flags()
@@ -48,29 +52,38 @@ func (sh *shell) publishCommand() *cobra.Command {
 	f.BoolVar(&c.NoWait, "no-wait", false, "copies are made in the background")
 	f.StringArrayVar(&c.Peers, "peer", nil, "offer it to `PEER`, too: HOST, HOST:PORT or a multiaddr; again for more")
 	f.BoolVar(&r.DryRun, "dry-run", false, "say what would be published, with sizes")
-	f.BoolVar(&r.Full, "full", false, "take what upstream caches have, too")
-	f.StringArrayVar(&r.Exclude, "exclude", nil, "leave out paths whose name matches `GLOB`, and what needs them; again for more")
-	f.StringArrayVar(&r.LeaveOut, "leave-out", nil, "leave out paths whose name matches `GLOB`, not what needs them; again for more")
-	f.Var((*sizeFlag)(&r.MaxSize), "max-size", "exclude paths larger than `SIZE`")
+	filterFlags(f, &r)
 	f.Var((*durationFlag)(&r.Keep), "keep", "it lives for `DURATION`, instead of what the namespace says")
 	f.StringVar(&r.Pin, "pin", "", "keep the paths under the name `NAME`")
 	f.IntVar(&r.KeepLast, "keep-last", 1, "keep the last `N` versions of the pin")
 	f.Var((*durationFlag)(&r.KeepFor), "keep-for", "keep versions of the pin for `DURATION`, instead of a number")
 	f.StringVar(&pathsFrom, "paths-from", "", "read paths from `FILE`, one a line; - is stdin")
+	loopbackFlag(f, &loopback)
 	return cmd
 }
 
-// publish has the daemon publish, then others copy it, and shows how far that is.
-func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest, c control.CopiesRequest) error {
-	bar := sh.progress(r.Namespace)
-	result, err := sh.daemon().Publish(cmd.Context(), r, func(p report.PublishProgress) {
-		if sh.json {
-			_ = sh.answer(p, nil) // what cannot be written is found out with the outcome
-			return
-		}
-		bar.set(p.BytesDone, p.Bytes, "reading "+p.String())
-	})
-	bar.end()
+// filterFlags are the flags that choose what of a closure is published.
+func filterFlags(f *pflag.FlagSet, r *control.PublishRequest) {
+	f.BoolVar(&r.Full, "full", false, "take what upstream caches have, too")
+	f.StringArrayVar(&r.Exclude, "exclude", nil, "leave out paths whose name matches `GLOB`, and what needs them; again for more")
+	f.StringArrayVar(&r.LeaveOut, "leave-out", nil, "leave out paths whose name matches `GLOB`, not what needs them; again for more")
+	f.Var((*sizeFlag)(&r.MaxSize), "max-size", "exclude paths larger than `SIZE`")
+}
+
+// loopbackFlag keeps a command's own node off every network, for trying out.
+func loopbackFlag(f *pflag.FlagSet, loopback *bool) {
+	f.BoolVar(loopback, "loopback", false, "without a daemon: listen to peers on loopback alone, for trying out")
+	f.Lookup("loopback").Hidden = true
+}
+
+// publishCopied publishes, then has others copy it, and shows how far that is.
+func (sh *shell) publishCopied(ctx context.Context, r control.PublishRequest, c control.CopiesRequest, loopback bool) (err error) {
+	d, own, done, err := sh.publisher(ctx, r.Namespace, c.Peers, loopback)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	result, err := sh.publish(ctx, d, r)
 	if err != nil {
 		return err
 	}
@@ -78,7 +91,10 @@ func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest, c control
 		return sh.answer(result, result.PrintText)
 	}
 	c.Namespace, c.Publications = r.Namespace, result.Publications
-	copies, err := sh.copies(cmd, c)
+	if own && (c.Copies < 0 || c.NoWait) {
+		c.Copies, c.NoWait = max(1, c.Copies), false // nothing is left of it otherwise
+	}
+	copies, err := sh.copies(ctx, d, c)
 	if err != nil {
 		return err
 	}
@@ -93,18 +109,31 @@ func (sh *shell) publish(cmd *cobra.Command, r control.PublishRequest, c control
 	if sh.json {
 		return exit(report.ExitCopies)
 	}
-	return noCopies(result.Namespace, copies)
+	return noCopies(result.Namespace, copies, own)
+}
+
+// publish has d publish, and shows how far that is.
+func (sh *shell) publish(ctx context.Context, d control.Daemon, r control.PublishRequest) (report.Publish, error) {
+	bar := sh.progress(aliasOf(r.Namespace))
+	defer bar.end()
+	return d.Publish(ctx, r, func(p report.PublishProgress) {
+		if sh.json {
+			_ = sh.answer(p, nil) // what cannot be written is found out with the outcome
+			return
+		}
+		bar.set(p.BytesDone, p.Bytes, "reading "+p.String())
+	})
 }
 
 // copies has others copy what was published. A bar a peer on a terminal; else nothing until it is done.
-func (sh *shell) copies(cmd *cobra.Command, c control.CopiesRequest) (report.Copies, error) {
+func (sh *shell) copies(ctx context.Context, d control.Daemon, c control.CopiesRequest) (report.Copies, error) {
 	bars := make(map[string]*progress)
 	defer func() {
 		for _, b := range bars {
 			b.end()
 		}
 	}()
-	return sh.daemon().Copies(cmd.Context(), c, func(p report.OfferProgress) {
+	return d.Copies(ctx, c, func(p report.OfferProgress) {
 		if sh.json {
 			_ = sh.answer(p, nil) // what cannot be written is found out with the outcome
 			return
@@ -120,8 +149,8 @@ func (sh *shell) copies(cmd *cobra.Command, c control.CopiesRequest) (report.Cop
 	})
 }
 
-// noCopies says that fewer have what was published than were to.
-func noCopies(space string, c report.Copies) error {
+// noCopies says that fewer have what was published than were to. own: no daemon goes on with it.
+func noCopies(space string, c report.Copies, own bool) *report.Problem {
 	p := &report.Problem{ID: "no-copies", Exit: report.ExitCopies}
 	switch {
 	case len(c.Copies) > 0:
@@ -129,6 +158,10 @@ func noCopies(space string, c report.Copies) error {
 	case len(c.Refused) == 0:
 		p.Message = space + " has no seed: it is available only while this machine is on and reachable"
 		p.Try = []string{"on another machine: flurry seed " + space + ":…"}
+		if own {
+			p.Message = space + ": no seed was found, and this machine has no daemon: when this command ends, the paths are gone"
+			p.Try = []string{"--peer HOST, where a seed is", p.Try[0]}
+		}
 		return p
 	default:
 		p.Message = fmt.Sprintf("%s: published on this machine only; none of %d seeds took it", space, len(c.Refused))
@@ -139,6 +172,11 @@ func noCopies(space string, c report.Copies) error {
 			word = ""
 		}
 		p.Found = append(p.Found, fmt.Sprintf("%-18s  %s%s", r.Node, word, r.Why))
+	}
+	if own {
+		p.Found = append(p.Found, "this machine has no daemon: when this command ends, the paths are gone")
+		p.Try = []string{"another seed: --peer HOST"}
+		return p
 	}
 	p.Found = append(p.Found, "it stays here, and is offered again every 10 min while the daemon runs")
 	p.Try = []string{"flurry wait PATH --copies 1", "flurry publish " + space + " PATH --copies 0      (if this machine stays on)"}

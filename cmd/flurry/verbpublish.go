@@ -34,6 +34,9 @@ func (v verbs) Publish(ctx context.Context, r control.PublishRequest, progress f
 		if err := v.goOnline(); err != nil {
 			v.log.Error("no network; it is published on this machine alone", "err", err)
 		}
+		if err := v.giveOut(ctx, sp); err != nil {
+			return report.Publish{}, err
+		}
 	}
 	result, err := v.node.Publish(ctx, source, req)
 	result.Pin = r.Pin
@@ -41,9 +44,25 @@ func (v verbs) Publish(ctx context.Context, r control.PublishRequest, progress f
 	return result, publishProblem(sp.Alias, v.cfg.State, err)
 }
 
+// giveOut lets others fetch what is published with a key that came with the request, as they may with one that is here.
+func (v verbs) giveOut(ctx context.Context, sp node.Space) error {
+	given := givenToAll(sp)
+	if given.Share == sp.Share {
+		return nil
+	}
+	err := v.node.Put(given)
+	if sp.Declared == "" {
+		err = v.spaces.put(given, v.node.Put)
+	}
+	if err != nil {
+		return err
+	}
+	return v.node.Reshare(ctx, sp.Address)
+}
+
 // publishRequest is r in the node's words.
 func (v verbs) publishRequest(sp node.Space, r control.PublishRequest) (node.PublishRequest, error) {
-	req := node.PublishRequest{Alias: sp.Alias, Keep: r.Keep, DryRun: r.DryRun}
+	req := node.PublishRequest{Alias: sp.Alias, Keep: r.Keep, DryRun: r.DryRun, SkipExcluded: r.Unnamed}
 	if len(r.Paths) == 0 {
 		return req, usage("flurry publish acme-1 ./result", "publish what? No path was given")
 	}

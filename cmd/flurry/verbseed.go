@@ -44,7 +44,7 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 		return report.Seeded{}, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, useWait)
-	found := v.node.WaitSynced(waiting, sp.Address)
+	found := sp.Publish || v.node.WaitSynced(waiting, sp.Address) // who publishes it has it
 	cancel()
 	if !found {
 		where := v.whereToLook(sp)
