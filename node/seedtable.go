@@ -178,7 +178,8 @@ func allBuckets() []byte {
 	return all
 }
 
-// WaitMirrored waits until everything known of a seeded namespace is here or refused, and reports how far it is.
+// WaitMirrored waits until everything known of a seeded namespace is here or refused, and reports how far it is. Who
+// publishes a namespace knows it without having heard of it.
 func (n *Node) WaitMirrored(ctx context.Context, alias string, progress func(report.SeedProgress)) (report.Seeded, error) {
 	sp, err := n.space(alias)
 	if err != nil {
@@ -197,7 +198,7 @@ func (n *Node) WaitMirrored(ctx context.Context, alias string, progress func(rep
 			progress(report.SeedProgress{Publications: pending, Have: have, Of: of})
 		}
 		_, synced := n.spaces.syncedAt(sp.Address)
-		if waiting := n.Catalog.Stats(sp.Address).Unlisted; m != nil && synced && pending == 0 && waiting == len(n.refusedWords(m)) {
+		if waiting := n.Catalog.Stats(sp.Address).Unlisted; m != nil && (synced || sp.Publish) && pending == 0 && waiting == len(n.refusedWords(m)) {
 			break
 		}
 		look := time.NewTimer(time.Second)

@@ -70,7 +70,7 @@ func (c WriterChange) PrintAdded(w io.Writer) {
 // PrintRevoked writes what a revocation changed.
 func (c WriterChange) PrintRevoked(w io.Writer) {
 	fmt.Fprintf(w, "document serial %d signed.%s\n", c.Serial, spread(c.Have, c.Of))
-	fmt.Fprintf(w, "%s dropped, %s kept: what %s listed alone is no longer given to anybody\n", count(c.Dropped, "publication", "publications"), grouped(c.Kept), count(c.DroppedPaths, "dropped path", "dropped paths"))
+	fmt.Fprintf(w, "%s dropped, %s kept. %s given to nobody any more.\n", count(c.Dropped, "publication", "publications"), grouped(c.Kept), count(c.DroppedPaths, "path is", "paths are"))
 }
 
 // spread says who has a new document.

@@ -21,7 +21,7 @@ func (sh *shell) seedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "seed [NAMESPACE]",
 		Short:             "mirror a namespace for others, without trusting it; alone: list them",
-		Long:              "NAMESPACE is the key of its publisher, name:base64, or what it is called here already. A seed fetches what is new, lists it\nwhen all of it is on the disk, and never drops what is live: it refuses what does not fit. This machine's own Nix is\ngiven nothing of it (that would be: flurry use).",
+		Long:              "NAMESPACE is the key of its publisher, name:base64, or what it is called here already. A seed fetches what is\nnew, lists it when all of it is on the disk, and never drops what is live: it refuses what does not fit. This\nmachine's own Nix is given nothing of it (that would be: flurry use).",
 		Args:              sh.args(0, 1),
 		ValidArgsFunction: sh.completeNamespaces(1),
 		SuggestFor:        []string{"host", "mirror"},
@@ -45,8 +45,8 @@ func (sh *shell) seedCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.Var((*sizeFlag)(&r.Quota), "quota", "keep at most `SIZE` of its chunks, counted before compression; 100GiB where nothing is said")
-	f.Var((*durationFlag)(&r.Promise), "promise", "promise publishers to keep what was taken for `DURATION`; nothing is promised where nothing is said")
+	f.Var((*sizeFlag)(&r.Quota), "quota", "keep at most `SIZE` of its chunks, counted before compression; 100GiB if not said")
+	f.Var((*durationFlag)(&r.Promise), "promise", "promise publishers to keep what was taken for `DURATION`; without it nothing")
 	f.StringArrayVar(&r.Peers, "peer", nil, "ask `PEER` first: HOST, HOST:PORT or a multiaddr; again for more")
 	f.StringVar(&r.Alias, "as", "", "call it `ALIAS` here, instead of the key's name")
 	f.BoolVar(&stop, "stop", false, "mirror it no more; what was promised is kept")
@@ -108,7 +108,7 @@ func (sh *shell) waitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "wait PATH…",
 		Short:             "return when paths are published, and others have copies of them",
-		Long:              "Copies are counted by asking: each node that mirrors the namespace says by a signed receipt that it has all of the\npublication. This machine does not count. --timeout says how long is waited, 5m where it does not.",
+		Long:              "Copies are counted by asking: each node that mirrors the namespace says by a signed receipt that it has all\nof the publication. This machine does not count. --timeout says how long is waited, 5m where it does not.",
 		Args:              sh.args(1, most),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		Example:           "  flurry wait ./result --copies 2 --timeout 5m && ssh prod nixos-rebuild switch\n  flurry wait \"$OUT\" --in acme-1 --copies 0",

@@ -47,7 +47,7 @@ func (sh *shell) writerAddCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "add NAMESPACE [KEY]",
 		Short:             "let a key publish, from now on",
-		Long:              "KEY is the public half of a key that somebody made: flurry writer key NAME. With --generate the secret half is written\nto stdout, once, and kept nowhere. The root key signs: the daemon's, or FLURRY_KEY.",
+		Long:              "KEY is the public half of a key that somebody made: flurry writer key NAME. With --generate the secret half is\nwritten to stdout, once, and kept nowhere. The root key signs: the daemon's, or FLURRY_KEY.",
 		Args:              sh.args(1, 2),
 		ValidArgsFunction: sh.completeNamespaces(1),
 		Example:           "  flurry writer add acme-1 --generate ci-main > ci-main.sec\n  flurry writer add acme-1 second-1:Xw0= --expires 180d",
@@ -105,7 +105,7 @@ func (sh *shell) writerRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "revoke NAMESPACE WRITER",
 		Short:             "end a writer for good, and drop what it should not have published",
-		Long:              "What stays is named one by one: what this node, or a seed of the namespace, had received by --after (until now, where\nnothing is said). Everything else under that key is void everywhere from the next sync on, whatever date it bears.\nAsks first.",
+		Long:              "What stays is named one by one: what this node, or a seed of the namespace, had received by --after (until\nnow, where nothing is said). Everything else under that key is void everywhere from the next sync on, whatever\ndate it bears. Asks first.",
 		Args:              sh.args(2, 2),
 		ValidArgsFunction: sh.completeNamespaces(1),
 		Example:           "  flurry writer revoke acme-1 ci-main --after 2026-11-20T00:00Z\n  flurry writer revoke acme-1 ci-main --all --yes",
@@ -155,7 +155,7 @@ func (sh *shell) retractCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "retract NAMESPACE PATH|PUBLICATION",
 		Short:             "do not give this to anybody any more",
-		Long:              "A path is taken back whoever of the namespace published it; a publication is named by its id or the beginning of it\n(flurry show NAMESPACE --publications). The root key signs: the daemon's, or FLURRY_KEY. Asks first.",
+		Long:              "A path is taken back whoever of the namespace published it; a publication is named by its id or the beginning\nof it (flurry show NAMESPACE --publications). The root key signs: the daemon's, or FLURRY_KEY. Asks first.",
 		Args:              sh.args(2, 2),
 		ValidArgsFunction: sh.completeNamespaces(1),
 		SuggestFor:        []string{"withdraw", "delete", "unpublish"},
@@ -187,7 +187,7 @@ func (sh *shell) pinCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "pin NAMESPACE [NAME [PATH…]]",
 		Short:             "keep paths under a name, with a history; without NAME: list the pins",
-		Long:              "PATH is published already (publish has --pin). Without PATH the pin's own rule is changed. What a pin keeps is renewed by\nnodes that have a key of the root or of its writer, as long as it keeps it.",
+		Long:              "PATH is published already (publish has --pin). Without PATH the pin's own rule is changed. What a pin keeps is\nrenewed by nodes that have a key of the root or of its writer, as long as it keeps it.",
 		Args:              sh.args(1, most),
 		ValidArgsFunction: sh.completeNamespaces(1),
 		Example:           "  flurry pin acme-1\n  flurry pin acme-1 v1.4.2 ./result --keep-last 5",
