@@ -86,6 +86,16 @@ func (c *bodies) setWhole(id content.BodyID, whole bool) {
 	c.whole[id] = true
 }
 
+// forget forgets everything: the store may have less now.
+func (c *bodies) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cost = 0
+	c.order.Init()
+	clear(c.byID)
+	clear(c.whole)
+}
+
 // parse makes a parsedBody of raw, which must be the bytes of id.
 func parse(id content.BodyID, raw []byte) (*parsedBody, error) {
 	body, err := content.ParseBody(raw)
@@ -292,6 +302,10 @@ func (n *Node) secure(ctx context.Context, v trust.Verified) (bool, error) {
 		return false, err
 	}
 	defer batch.Close()
+	// The body may be in memory alone.
+	if err := store.Receive(ctx, batch, n.Codec, store.BodyKey(b.id), b.body.Append(nil)); err != nil {
+		return false, err
+	}
 	if has, err := hasAll(ctx, batch, b); err != nil || !has {
 		return false, err
 	}

@@ -110,6 +110,25 @@ const (
 	// seedMemory is how long it is believed who mirrors a namespace, and what they have of it.
 	seedMemory = 5 * time.Minute
 
+	// expiredGrace is how long what has expired stays whatever happens: who looks after it may have been away over a weekend.
+	expiredGrace = 48 * time.Hour
+	// orphanTime is how long content stays that nothing names: a download or a publication that was cut off goes on from there.
+	orphanTime = 24 * time.Hour
+	// cachedLately: cached content that was asked for so lately stays however full the store is, so that a store that is too
+	// small for what is being built does not give up what it has just fetched. When content was asked for is known to the hour.
+	cachedLately = 2 * time.Hour
+	// collectEvery is how often it is looked at whether something is to be collected, collectDue how often what is due is.
+	collectEvery = 10 * time.Second
+	collectDue   = time.Hour
+	// collectAgain is the pause after a collection for want of room; after one that gave none it is collectDue.
+	collectAgain = 5 * time.Minute
+	// Beyond fullPart of its quota a store is emptied down to easyPart, so that collecting is not all that it does; below
+	// its reserve and one part in reserveSlack of it, up to twice that.
+	fullPart, easyPart = 0.9, 0.8
+	reserveSlack       = 8
+	// roomEvery is how often it is counted anew what a mirrored namespace has, when something found no room in its quota.
+	roomEvery = time.Minute
+
 	// bodyCacheBytes bounds the parsed bodies kept in memory (a body of a 100 MB NAR is about 60 kB).
 	bodyCacheBytes = 8 << 20
 

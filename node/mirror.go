@@ -87,9 +87,14 @@ func (n *Node) mirror(ctx context.Context, m *mirror) {
 	}
 }
 
-// takeStock counts what is here of a namespace, and takes off the list what is on it and was never all here: a namespace
-// that was only used before is mirrored now.
+// takeStock counts what is here of a namespace, and takes off the list what is on it and is not all here, or never was: a
+// namespace that was only used before is mirrored now.
 func (n *Node) takeStock(ctx context.Context, m *mirror) error {
+	u, err := n.usage(ctx, m.address)
+	if err != nil {
+		return err
+	}
+	m.setUsed(u.Used)
 	for info, err := range n.Catalog.Publications(ctx, m.address) {
 		if errors.Is(err, catalog.ErrNotFound) {
 			return nil // nothing is known of it yet
@@ -100,16 +105,45 @@ func (n *Node) takeStock(ctx context.Context, m *mirror) error {
 		if !info.Listed || info.Standing.State != trust.Live {
 			continue
 		}
-		if at, err := n.storedAt(ctx, m.address, info.ID); err != nil || !at.IsZero() {
+		if at, err := n.storedAt(ctx, m.address, info.ID); err != nil || !at.IsZero() && !u.partial[info.ID] {
 			continue
 		}
 		if err := n.Catalog.Unlist(ctx, m.address, info.ID); err != nil {
 			return err
 		}
 	}
-	u, err := n.usage(ctx, m.address)
-	if err == nil {
-		m.setUsed(u.Live)
+	return nil
+}
+
+// makeRoom keeps room for what j lacks within the namespace's quota, or refuses it. What has expired makes way.
+func (n *Node) makeRoom(ctx context.Context, m *mirror, j *job, need, whole uint64) error {
+	sp, _ := n.spaces.get(m.address)
+	quota := sp.quota()
+	err := m.reserve(j, need, whole, quota)
+	var refused *refusedError
+	if !errors.As(err, &refused) || refused.Why != transfer.RefusedQuota {
+		return err
+	}
+	kept, due := m.recount(n.Now())
+	if !due {
+		return err
+	}
+	u, countErr := n.usage(ctx, m.address)
+	if countErr != nil {
+		return countErr
+	}
+	if all := u.Used + kept + need; all > quota && u.Live+kept+need <= quota {
+		if err := n.dropExpired(ctx, m.address, func(gone uint64) bool { return all-min(gone, all) <= quota }); err != nil {
+			return err
+		}
+		n.press()
+		if u, countErr = n.usage(ctx, m.address); countErr != nil {
+			return countErr
+		}
+	}
+	m.setUsed(u.Used)
+	if err = m.reserve(j, need, whole, quota); errors.As(err, &refused) && refused.Why == transfer.RefusedQuota {
+		refused.Used = u.Live
 	}
 	return err
 }
@@ -172,8 +206,7 @@ func (n *Node) mirrorPublication(ctx context.Context, m *mirror, j *job) error {
 	for _, bytes := range lacking {
 		need += bytes
 	}
-	sp, _ := n.spaces.get(m.address)
-	if err := m.reserve(j, need, whole, sp.quota()); err != nil {
+	if err := n.makeRoom(ctx, m, j, need, whole); err != nil {
 		return err
 	}
 	todo := make([]int, len(entries))
@@ -187,8 +220,11 @@ func (n *Node) mirrorPublication(ctx context.Context, m *mirror, j *job) error {
 		m.advance(j, lacking[i])
 		return nil
 	})
+	m.unreserve(need, err == nil)
+	if errors.Is(err, store.ErrFull) {
+		n.press()
+	}
 	if err != nil {
-		m.unreserve(j, need)
 		return err
 	}
 	return n.stored(ctx, m.address, j.id, entries)

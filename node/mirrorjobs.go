@@ -50,7 +50,9 @@ type mirror struct {
 	mu      sync.Mutex
 	jobs    map[namespace.ID]*job
 	running int
-	used    uint64 // raw bytes of chunks that are here, or room is kept for
+	used    uint64 // raw bytes of chunks that are here
+	kept    uint64 // raw bytes that room is kept for: what the jobs that are running lack
+	counted time.Time
 	closed  bool
 	wake    chan struct{} // closed and replaced on change
 }
@@ -147,10 +149,10 @@ func (m *mirror) reserve(j *job, need, whole, quota uint64) error {
 	switch {
 	case whole > quota:
 		return &refusedError{transfer.OfferUpdate{State: transfer.OfferRefused, Why: transfer.RefusedTooLarge}}
-	case need > 0 && m.used+need > quota:
+	case need > 0 && m.used+m.kept+need > quota:
 		return &refusedError{transfer.OfferUpdate{State: transfer.OfferRefused, Why: transfer.RefusedQuota, Used: m.used, Quota: quota}}
 	}
-	m.used += need
+	m.kept += need
 	if !j.begun {
 		j.begun, j.of = true, need
 	}
@@ -159,11 +161,25 @@ func (m *mirror) reserve(j *job, need, whole, quota uint64) error {
 	return nil
 }
 
-// unreserve gives back the room of an attempt that failed: what came of it is counted when it is looked at again.
-func (m *mirror) unreserve(_ *job, need uint64) {
+// unreserve ends the keeping of room for an attempt. If it failed, what came of it is counted when it is looked at again.
+func (m *mirror) unreserve(need uint64, came bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.used -= min(need, m.used)
+	m.kept -= min(need, m.kept)
+	if came {
+		m.used += need
+	}
+}
+
+// recount reports whether what is here is to be counted anew, which is a lot of work, and how many bytes room is kept for.
+func (m *mirror) recount(now time.Time) (kept uint64, due bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.counted).Abs() < roomEvery {
+		return 0, false
+	}
+	m.counted = now
+	return m.kept, true
 }
 
 // advance notes that so many more bytes of what j lacked are here.

@@ -36,6 +36,7 @@ func (n *Node) Nar(ctx context.Context, view string, want nix.NarHash, h nix.Pat
 		}
 		nar, openErr := n.open(ctx, v)
 		if openErr == nil {
+			n.touch(ctx, v.Address(), v.Entry().Body)
 			return nar, nil
 		}
 		err = openErr

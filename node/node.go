@@ -1,4 +1,4 @@
-// Package node holds flurry's verbs: publish, substitute, follow, discover, announce and serve.
+// Package node holds flurry's verbs: publish, substitute, follow, discover, announce, serve and collect.
 //
 // A Node joins what the packages below it keep apart: the catalog knows what may be served, the store holds bytes,
 // transfer asks peers, dht finds them, trust judges. The node decides whom to ask, in which order, for how long, and
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
@@ -48,7 +49,7 @@ type Keys interface {
 // Needs is what a node is made of. All fields are required.
 type Needs struct {
 	Catalog *catalog.Catalog
-	Store   store.Store
+	Store   store.Collector
 	Codec   *store.Codec
 	Keys    Keys
 	Log     *slog.Logger
@@ -66,6 +67,8 @@ type Settings struct {
 	// BudgetLAN and BudgetWAN are how long a question may wait for peers on the LAN, and for others. Zero: the constants of
 	// that name.
 	BudgetLAN, BudgetWAN time.Duration
+	// Collect: the node gives up content by itself, when the store fills and when something is due. Else only Collect does.
+	Collect bool
 	// Grace is how long after the start an answer may wait for a namespace that was never synced. Zero: GraceAfterStart.
 	Grace time.Duration
 }
@@ -82,15 +85,19 @@ type Node struct {
 	mirrors *mirrors
 	demand  *demand
 	editing chan struct{} // holds a token while a document is edited
-	wishes  chan struct{} // holds a token when copies are wanted that were not before
-	flights flights
-	tasks   *tasks
-	stats   stats
+	// collecting holds a token while content is collected.
+	collecting chan struct{}
+	pressure   chan struct{} // holds a token when the store was found full
+	wishes     chan struct{} // holds a token when copies are wanted that were not before
+	flights    flights
+	tasks      *tasks
+	stats      stats
 
 	started   time.Time
 	revision  atomic.Uint64 // grows with every change of spaces and providers that may alter an answer
 	mu        sync.Mutex
 	downloads map[downloadKey]*download
+	dropped   []content.BodyID // what publications named that were taken out of the catalog and not collected yet
 }
 
 // New wires a node. It starts nothing: Start does.
@@ -112,6 +119,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.demand = newDemand(needs.Now)
 	n.wishes = make(chan struct{}, 1)
 	n.editing = make(chan struct{}, 1)
+	n.collecting, n.pressure = make(chan struct{}, 1), make(chan struct{}, 1)
 	return n
 }
 
@@ -122,6 +130,9 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.tasks.Go(n.keepUp)
+	if n.settings.Collect {
+		n.tasks.Go(n.collectAll)
+	}
 	return nil
 }
 

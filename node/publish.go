@@ -70,7 +70,13 @@ func (n *Node) Publish(ctx context.Context, source Source, req PublishRequest) (
 		return report.Publish{}, err
 	}
 	result := summary(sp, req, all)
-	entries, fresh, err := n.ingest(ctx, source, all, req)
+	// The batch is open until the catalog names what it has put: so long nothing of that is collected.
+	batch, err := n.Store.Begin(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer batch.Close()
+	entries, fresh, err := n.ingest(ctx, source, batch, all, req)
 	if err != nil {
 		return result, err
 	}
@@ -139,14 +145,9 @@ func summary(sp Space, req PublishRequest, all []labelled) report.Publish {
 	return r
 }
 
-// ingest chunks the NARs of all paths that are taken and makes them durable. It returns their unsigned entries in the
+// ingest chunks the NARs of all paths that are taken and makes them durable by batch. It returns their unsigned entries in the
 // order of all, and the raw bytes of chunks that the store did not have. In a dry run nothing is stored.
-func (n *Node) ingest(ctx context.Context, source Source, all []labelled, req PublishRequest) ([]*namespace.Entry, uint64, error) {
-	batch, err := n.Store.Begin(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer batch.Close()
+func (n *Node) ingest(ctx context.Context, source Source, batch store.Batch, all []labelled, req PublishRequest) ([]*namespace.Entry, uint64, error) {
 	in := &intake{node: n, source: source, batch: batch, dry: req.DryRun, pool: new(content.Pool), seen: make(map[content.ChunkID]bool)}
 	entries := make([]*namespace.Entry, len(all))
 	todo := make([]int, 0, len(all))
@@ -160,7 +161,7 @@ func (n *Node) ingest(ctx context.Context, source Source, all []labelled, req Pu
 		progress.Bytes += all[i].NarSize
 	}
 	var mu sync.Mutex
-	err = inParallel(ctx, intakeWorkers, todo, func(ctx context.Context, i int) error {
+	err := inParallel(ctx, intakeWorkers, todo, func(ctx context.Context, i int) error {
 		e, err := in.path(ctx, all[i].PathInfo)
 		if err != nil {
 			return err

@@ -149,6 +149,7 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 	if err != nil {
 		return err
 	}
+	s.node.touch(ctx, a, id)
 	out, lacking := &runWriter{send: send}, false
 	defer func() { s.node.demand.add(a, out.sent) }()
 	for _, rg := range ranges {

@@ -15,6 +15,8 @@ type usage struct {
 	Used   uint64 // of all that its publications name, dead ones too
 	Live   uint64 // of what those that are alive name
 	Pinned uint64 // of what a pin keeps
+
+	partial map[namespace.ID]bool // publications that are alive and of which not all is here
 }
 
 // usage counts what is here of a.
@@ -23,15 +25,17 @@ func (n *Node) usage(ctx context.Context, a namespace.Address) (u usage, err err
 	if err != nil {
 		return u, err
 	}
+	u.partial = make(map[namespace.ID]bool)
 	seen := make(map[content.ChunkID]byte) // how it was counted so far
 	const dead, live, kept = 1, 2, 3
 	var last catalog.BodyUse
 	var rank byte
+	var living []namespace.ID // that name the last body
 	count := func() error {
 		if rank == 0 {
 			return nil
 		}
-		return n.countBody(ctx, last.Body, func(c content.ChunkID, length uint64) {
+		whole, err := n.countBody(ctx, last.Body, func(c content.ChunkID, length uint64) {
 			before := seen[c]
 			if before >= rank {
 				return
@@ -46,6 +50,13 @@ func (n *Node) usage(ctx context.Context, a namespace.Address) (u usage, err err
 				}
 			}
 		})
+		if !whole {
+			for _, id := range living {
+				u.partial[id] = true
+			}
+		}
+		living = living[:0]
+		return err
 	}
 	for use, err := range n.Catalog.Bodies(ctx, a) {
 		if errors.Is(err, catalog.ErrNotFound) {
@@ -60,7 +71,9 @@ func (n *Node) usage(ctx context.Context, a namespace.Address) (u usage, err err
 			}
 			rank = 0
 		}
-		last = use
+		if last = use; use.Alive {
+			living = append(living, use.Publication)
+		}
 		switch {
 		case use.Alive && pinned[use.Publication]:
 			rank = kept
@@ -70,26 +83,29 @@ func (n *Node) usage(ctx context.Context, a namespace.Address) (u usage, err err
 			rank = max(rank, dead)
 		}
 	}
-	return u, count()
+	err = count()
+	return u, err
 }
 
-// countBody calls count for each chunk of a body that is in the store.
-func (n *Node) countBody(ctx context.Context, id content.BodyID, count func(content.ChunkID, uint64)) error {
+// countBody calls count for each chunk of a body that is in the store, and reports whether body and chunks are all there.
+func (n *Node) countBody(ctx context.Context, id content.BodyID, count func(content.ChunkID, uint64)) (whole bool, err error) {
 	b, err := n.localBody(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
+	whole = true
 	for _, c := range b.body.Chunks {
 		has, err := n.Store.Has(ctx, store.ChunkKey(c.ID))
 		if err != nil {
-			return err
+			return false, err
 		}
 		if has {
 			count(c.ID, uint64(c.Length))
 		}
+		whole = whole && has
 	}
-	return nil
+	return whole, nil
 }

@@ -72,9 +72,11 @@ type machine struct {
 	stop   func()
 
 	kv    *catalogtest.MemKV
-	texts *catalogtest.Texts
+	texts catalog.Texts
 	share node.Share
-	wrap  func(transfer.Handler) transfer.Handler
+	// collect: it collects by itself.
+	collect bool
+	wrap    func(transfer.Handler) transfer.Handler
 }
 
 type keys struct {
@@ -115,7 +117,7 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (w *world) restart(old *machine) *machine {
 	w.t.Helper()
 	old.stop()
-	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, wrap: old.wrap})
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, collect: old.collect, wrap: old.wrap})
 }
 
 func (w *world) boot(m *machine) *machine {
@@ -127,7 +129,7 @@ func (w *world) boot(m *machine) *machine {
 	}
 	m.list = c
 	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: w.now},
-		node.Settings{Share: share, Grace: time.Millisecond})
+		node.Settings{Share: share, Grace: time.Millisecond, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {
 		w.t.Fatal(err)

@@ -25,6 +25,17 @@ type Collector interface {
 	// Stored is how many bytes the content under k takes up, what the store adds to it included. ok is false when it is
 	// not here.
 	Stored(ctx context.Context, k Key) (bytes int64, ok bool, err error)
+	// Room tells how full the store is.
+	Room(ctx context.Context) (Room, error)
+}
+
+// Room is how full a store is, in bytes.
+type Room struct {
+	Used    int64 // by the store, what is out of use and not given back included
+	Live    int64 // by contents that are in use
+	Quota   int64 // what it may use; 0: no bound
+	Free    int64 // on the disk
+	Reserve int64 // of the disk, to be left free
 }
 
 // Collection is one collection: whoever started it finds out what is to stay, and then sweeps.

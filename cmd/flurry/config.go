@@ -41,6 +41,7 @@ type config struct {
 	LAN, WAN  bool
 
 	Quota, Reserve int64 // bytes; 0: no quota, and the reserve that fits the disk
+	Collect        bool  // give up by itself what is not to be kept: only who knows all namespaces of the state may
 
 	Upstream []nix.PublicKey // whose signatures leave a path out
 	Exclude  []string

@@ -175,6 +175,7 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config) (err error) {
 		return err
 	}
 	log := sh.logger()
+	cfg.Collect = true
 	i, err := open(ctx, cfg, log)
 	if err != nil {
 		return stateProblem(cfg.State, sh.uid, err)

@@ -47,6 +47,12 @@ func (s *Store) Stored(ctx context.Context, k store.Key) (bytes int64, ok bool, 
 	return at.size(), true, nil
 }
 
+// Room implements [store.Collector].
+func (s *Store) Room(ctx context.Context) (store.Room, error) {
+	st, err := s.Stats(ctx)
+	return store.Room{Used: st.Bytes, Live: st.LiveBytes, Quota: st.Quota, Free: st.DiskFree, Reserve: st.Reserve}, err
+}
+
 // Sweep implements [store.Collection]. First it takes out of the index what is to go, page by page, and then it writes packs
 // anew of which much is out of use (see rewrite.go).
 func (c *collection) Sweep(ctx context.Context, fate func(store.Key) store.Fate, o store.SweepOptions) (store.Swept, error) {

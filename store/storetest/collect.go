@@ -13,6 +13,7 @@ import (
 type memLeases struct {
 	orphans    map[store.Key]time.Time // since when sweeps find them orphaned
 	collecting bool
+	quota      int64              // bytes of data; 0: no bound
 	ended      map[store.Key]bool // held by batches that ended while collecting
 }
 
@@ -57,6 +58,30 @@ func (m *Mem) Stored(ctx context.Context, k store.Key) (bytes int64, ok bool, er
 	defer m.mu.Unlock()
 	f, ok := m.lookup(k)
 	return int64(len(f.Data)), ok, ctx.Err()
+}
+
+// Limit bounds what the store may use, in bytes of data; 0: nothing does.
+func (m *Mem) Limit(quota int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.quota = quota
+}
+
+// Room implements [store.Collector].
+func (m *Mem) Room(ctx context.Context) (store.Room, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return store.Room{Used: m.used(), Live: m.used(), Quota: m.quota}, ctx.Err()
+}
+
+// used needs mu.
+func (m *Mem) used() (sum int64) {
+	for _, contents := range []map[store.Key]store.Frame{m.durable, m.pending} {
+		for _, f := range contents {
+			sum += int64(len(f.Data))
+		}
+	}
+	return sum
 }
 
 // memCollection is guarded by its store's mu.

@@ -250,6 +250,9 @@ func (b *memBatch) Put(ctx context.Context, k store.Key, f store.Frame) error {
 		return err
 	}
 	if _, ok := b.m.lookup(k); !ok {
+		if used, quota := b.m.used(), b.m.quota; quota > 0 && used+int64(len(f.Data)) > quota {
+			return &store.FullError{Used: used, Quota: quota}
+		}
 		f.Data = slices.Clone(f.Data)
 		b.m.pending[k] = f
 	}

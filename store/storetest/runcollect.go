@@ -25,6 +25,7 @@ func RunCollector(t *testing.T, open func(t *testing.T) store.Collector) {
 		{"OneAtATime", testOneAtATime},
 		{"PutAgain", testPutAgain},
 		{"Stored", testStored},
+		{"Room", testRoom},
 		{"EndedContext", testSweepEnded},
 		{"Meanwhile", testMeanwhile},
 	} {
@@ -264,6 +265,27 @@ func testStored(t *testing.T, s store.Collector) {
 	k, _ = Chunk(1, 800)
 	if n, ok, err := s.Stored(t.Context(), k); err != nil || ok || n != 0 {
 		t.Errorf("Stored of what is not here = %d, %v, %v", n, ok, err)
+	}
+}
+
+func testRoom(t *testing.T, s store.Collector) {
+	room := func() store.Room {
+		t.Helper()
+		r, err := s.Room(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	empty := room()
+	putAll(t, s, 0, 10)
+	full := room()
+	swept := sweepWith(t, s, always(store.Dead), store.SweepOptions{Now: sweepTime})
+	if full.Live != empty.Live+swept.Bytes || full.Used < full.Live {
+		t.Errorf("%+v, then %+v, of which %d bytes went", empty, full, swept.Bytes)
+	}
+	if r := room(); r.Live != empty.Live || r.Used > full.Used-swept.Freed {
+		t.Errorf("in the end %+v; %+v", r, swept)
 	}
 }
 
