@@ -22,6 +22,7 @@ func house() rules {
 			{"content", 1, "nix", ""},
 			{"nix/daemon", 1, "nix", "clock exec net os"},
 			{"nix/nixtest", 1, "nix", "exec os"},
+			{"internal/netlab", 1, "", "exec net os"},
 			{"internal/durable/durabletest", 1, "internal/durable", "os"},
 
 			{"namespace", 2, "content nix", ""},
@@ -60,8 +61,8 @@ func house() rules {
 				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream nix/daemon " +
 				"catalog store transfer dht report trust peer namespace content nix internal/durable",
 				"clock exec http libp2p net os"},
-			{"bench", 9, "catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
-			{"cmd/flurry/e2e", 9, "nix/nixtest", "clock exec http net os"},
+			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
+			{"cmd/flurry/e2e", 9, "internal/netlab nix/nixtest", "clock exec http net os"},
 		},
 		exceptions: []exception{
 			{"content/gear.go", "gearTable", "constants; Go has no constant arrays"},

@@ -66,7 +66,7 @@ func TestKillWhilePublishing(t *testing.T) {
 		p.kill()
 		p.start()
 		for done := range acknowledged {
-			if err := copyFrom(t, p.gateway, p.key, work[done]); err != nil {
+			if err := copyFrom(t, p, p.gateway, p.key, work[done]); err != nil {
 				t.Fatalf("round %d, killed after %v: batch %d was acknowledged: %v\n%s", round, fate, done, err, p.stderr)
 			}
 		}
@@ -160,7 +160,7 @@ func TestKillWhileFetching(t *testing.T) {
 		c.must(&s, "status")
 		return len(s.Namespaces) == 1 && s.Namespaces[0].Paths == len(all) && s.Namespaces[0].Serving > 0
 	})
-	if err := copyFrom(t, c.gateway, c.key, all); err != nil {
+	if err := copyFrom(t, c, c.gateway, c.key, all); err != nil {
 		t.Fatalf("the copy after all crashes: %v\n%s", err, c.stderr)
 	}
 }
@@ -176,7 +176,7 @@ func TestFlippedBits(t *testing.T) {
 	p.must(nil, "publish", "acme-1", paths[len(paths)-1].String())
 	c := daemon(t, "consumer", "--peer", "127.0.0.1:"+port)
 	c.uses(made.Address, len(paths))
-	if err := copyFrom(t, c.gateway, c.key, paths); err != nil {
+	if err := copyFrom(t, c, c.gateway, c.key, paths); err != nil {
 		t.Fatal(err)
 	}
 	c.stop()
@@ -189,7 +189,7 @@ func TestFlippedBits(t *testing.T) {
 	})
 	var before report.Status
 	c.must(&before, "status")
-	if err := copyFrom(t, c.gateway, c.key, paths); err != nil {
+	if err := copyFrom(t, c, c.gateway, c.key, paths); err != nil {
 		t.Fatalf("with %d flipped bits: %v\n%s", flips, err, c.stderr)
 	}
 	var after report.Status
@@ -198,7 +198,7 @@ func TestFlippedBits(t *testing.T) {
 		t.Errorf("%d bits were flipped, and nothing was fetched again", flips)
 	}
 	p.stop()
-	if err := copyFrom(t, c.gateway, c.key, paths); err != nil {
+	if err := copyFrom(t, c, c.gateway, c.key, paths); err != nil {
 		t.Fatalf("what was healed does not stand alone: %v\n%s", err, c.stderr)
 	}
 }
@@ -259,7 +259,7 @@ func TestIndexThrownAway(t *testing.T) {
 		t.Errorf("the rebuilt store: %+v", c)
 	}
 	p.start()
-	if err := copyFrom(t, p.gateway, p.key, paths); err != nil {
+	if err := copyFrom(t, p, p.gateway, p.key, paths); err != nil {
 		t.Fatal(err)
 	}
 	p.stop()
@@ -269,7 +269,7 @@ func TestIndexThrownAway(t *testing.T) {
 		}
 	}
 	p.start()
-	if err := copyFrom(t, p.gateway, p.key, paths); err != nil {
+	if err := copyFrom(t, p, p.gateway, p.key, paths); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -25,32 +25,32 @@ func TestThreeProcesses(t *testing.T) {
 	c.uses(made.Address, len(paths))
 
 	t.Run("nix copy, the node's key", func(t *testing.T) {
-		if err := copyFrom(t, c.gateway, c.key, paths); err != nil {
+		if err := copyFrom(t, c, c.gateway, c.key, paths); err != nil {
 			t.Fatal(err)
 		}
 	})
 	t.Run("realise, the node's key", func(t *testing.T) {
-		if err := realise(t, c.gateway, c.key, paths); err != nil {
+		if err := realise(t, c, c.gateway, c.key, paths); err != nil {
 			t.Fatal(err)
 		}
 	})
 	t.Run("realise, one namespace's view", func(t *testing.T) {
-		if err := realise(t, c.gateway+"/ns/acme-1", c.key, paths); err != nil {
+		if err := realise(t, c, c.gateway+"/ns/acme-1", c.key, paths); err != nil {
 			t.Fatal(err)
 		}
 	})
 	t.Run("no key", func(t *testing.T) {
-		if err := realise(t, c.gateway, "other-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE=", root); err == nil {
+		if err := realise(t, c, c.gateway, "other-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE=", root); err == nil {
 			t.Error("Nix accepted what nobody it trusts has signed")
 		}
 	})
 	t.Run("the namespace's key, signing off", func(t *testing.T) {
 		d := daemon(t, "d", "--peer", "127.0.0.1:"+portB, "--sign=false")
 		d.uses(made.Address, len(paths))
-		if err := realise(t, d.gateway, made.Address, paths); err != nil {
+		if err := realise(t, d, d.gateway, made.Address, paths); err != nil {
 			t.Fatal(err)
 		}
-		if err := realise(t, d.gateway, d.localKey(), root); err == nil {
+		if err := realise(t, d, d.gateway, d.localKey(), root); err == nil {
 			t.Error("the gateway signs although it was told not to")
 		}
 	})
@@ -68,7 +68,7 @@ func TestThreeProcesses(t *testing.T) {
 		a.stop()
 		e := daemon(t, "e", "--peer", "127.0.0.1:"+portB)
 		e.uses(made.Address, len(paths))
-		if err := realise(t, e.gateway, e.key, paths); err != nil {
+		if err := realise(t, e, e.gateway, e.key, paths); err != nil {
 			t.Fatalf("%v\n%s", err, e.stderr)
 		}
 	})

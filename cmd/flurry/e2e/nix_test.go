@@ -118,28 +118,29 @@ func small(t *testing.T, tag string) []nix.StorePath {
 }
 
 // copyFrom copies paths with `nix copy` from a cache into a store of its own, trusting key alone, and compares the NARs.
-func copyFrom(t *testing.T, url, key string, paths []nix.StorePath) error {
+// Nix runs where p does.
+func copyFrom(t *testing.T, p *process, url, key string, paths []nix.StorePath) error {
 	t.Helper()
 	dir := t.TempDir()
 	t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", dir).Run() })
 	root := filepath.Join(dir, "root")
 	args := []string{"nix", "--extra-experimental-features", "nix-command", "copy", "--from", url, "--to", "local?root=" + root,
 		"--option", "trusted-public-keys", key, "--option", "substituters", ""}
-	if _, err := nixRun(t, dir, append(args, words(paths)...)...); err != nil {
+	if _, err := nixRun(t, dir, p.on(append(args, words(paths)...)...)...); err != nil {
 		return err
 	}
 	return sameNars(root, paths)
 }
 
 // realise is copyFrom by `nix-store --realise`, which asks a substituter as a build does.
-func realise(t *testing.T, url, key string, paths []nix.StorePath) error {
+func realise(t *testing.T, p *process, url, key string, paths []nix.StorePath) error {
 	t.Helper()
 	dir := t.TempDir()
 	t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", dir).Run() })
 	root := filepath.Join(dir, "root")
 	args := []string{"nix-store", "--store", "local?root=" + root, "--realise", "--option", "substituters", url, "--option", "trusted-public-keys", key,
 		"--option", "require-sigs", "true"}
-	if _, err := nixRun(t, dir, append(args, words(paths)...)...); err != nil {
+	if _, err := nixRun(t, dir, p.on(append(args, words(paths)...)...)...); err != nil {
 		return err
 	}
 	return sameNars(root, paths)

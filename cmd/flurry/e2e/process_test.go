@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flurry-nix/flurry/internal/netlab"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/report"
 )
@@ -58,10 +59,12 @@ func TestMain(m *testing.M) {
 
 // process is one daemon.
 type process struct {
-	t     *testing.T
-	name  string
-	state string
-	args  []string
+	t      *testing.T
+	name   string
+	state  string
+	config string
+	args   []string
+	host   *netlab.Host // what it runs on; nil: this machine
 
 	cmd     *exec.Cmd
 	stderr  *lockedBuffer
@@ -89,17 +92,29 @@ func (b *lockedBuffer) String() string {
 // daemon starts a flurry daemon with a state directory of its own and waits until it answers.
 func daemon(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, state: filepath.Join(t.TempDir(), name), args: args}
+	p := &process{t: t, name: name, state: filepath.Join(t.TempDir(), name), config: os.DevNull, args: args}
 	p.start()
 	t.Cleanup(p.kill)
 	return p
 }
 
+// on is the command line that runs args where the process runs.
+func (p *process) on(args ...string) []string {
+	if p == nil || p.host == nil {
+		return args
+	}
+	return p.host.Enter(args...)
+}
+
 // start runs the daemon on its state directory.
 func (p *process) start() {
 	p.t.Helper()
-	args := append([]string{"daemon", "--config", os.DevNull, "--state", p.state, "--gateway", "127.0.0.1:0", "--loopback", "--lan=false", "-v"}, p.args...)
-	p.cmd = exec.Command(flurry(p.t), args...)
+	args := append([]string{flurry(p.t), "daemon", "--config", p.config, "--state", p.state, "--gateway", "127.0.0.1:0", "--lan=false", "-v"}, p.args...)
+	if p.host == nil {
+		args = append(args, "--loopback")
+	}
+	args = p.on(args...)
+	p.cmd = exec.Command(args[0], args[1:]...)
 	p.stderr = &lockedBuffer{}
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not even a crashed test leaves it behind
