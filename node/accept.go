@@ -4,15 +4,22 @@ import (
 	"context"
 
 	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/trust"
 )
 
-// accept takes in a publication that a peer gave. Where the namespace is mirrored, others are told of it only when all of it
-// is here.
+// acceptAll takes in publications of one namespace that a peer gave. Where the namespace is mirrored, others are told of
+// them only when all of each is here.
+func (n *Node) acceptAll(ctx context.Context, a namespace.Address, pubs []trust.Publication) ([]catalog.AddResult, error) {
+	sp, known := n.spaces.get(a)
+	return n.Catalog.AddAll(ctx, pubs, !known || !sp.Seed)
+}
+
+// accept takes in one.
 func (n *Node) accept(ctx context.Context, p trust.Publication) (catalog.Added, error) {
-	sp, known := n.spaces.get(p.Value().Namespace)
-	if known && sp.Seed {
-		return n.Catalog.AddUnlisted(ctx, p)
+	results, err := n.acceptAll(ctx, p.Value().Namespace, []trust.Publication{p})
+	if err != nil {
+		return catalog.Added{}, err
 	}
-	return n.Catalog.Add(ctx, p)
+	return results[0].Added, results[0].Err
 }

@@ -77,6 +77,15 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 		case isLie(err):
 			n.ban(r, err.Error())
 			return
+		case errors.Is(err, errVain):
+			n.Log.Info("peer left alone for a while", "peer", r.conn.Peer().Short(), "namespace", a.Name(), "for", pollInterval, "why", err)
+			at.idle = false
+			n.peers.endPoll(r, a)
+			pause(ctx, pollInterval)
+			continue
+		case busyFor(err) > 0:
+			pause(ctx, min(max(busyFor(err), quickRound), pollInterval))
+			continue
 		case errors.Is(err, transfer.ErrAbsent), errors.Is(err, transfer.ErrRefused):
 			n.peers.setServes(r, a, false)
 		case err != nil:
@@ -107,6 +116,15 @@ func isLie(err error) bool {
 	return errors.As(err, &lie)
 }
 
+// busyFor is when a peer that has no time wants to be asked again; 0: that is not what err says.
+func busyFor(err error) time.Duration {
+	var busy *transfer.BusyError
+	if errors.As(err, &busy) {
+		return busy.RetryAfter
+	}
+	return 0
+}
+
 // pause waits for d or the end of ctx.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
@@ -121,10 +139,26 @@ func pause(ctx context.Context, d time.Duration) {
 type position struct {
 	epoch  [16]byte
 	cursor uint64
-	idle   bool // the last answer had nothing more to take: the next request may wait for news
-	news   bool // the last round brought something
-	quick  int  // rounds in a row that brought nothing and were over at once
+
+	document namespace.ID // this node's own when everything was compared the last time
+	compared time.Time    // when that was
+
+	idle  bool // the last answer had nothing more to take: the next request may wait for news
+	news  bool // the last round brought something
+	quick int  // rounds in a row that brought nothing and were over at once
 }
+
+// rewind goes back to the beginning, so that everything is compared anew, when this node's document is another one than
+// the last time, or that is long ago: what could not be taken then may be taken now.
+func (p *position) rewind(document namespace.ID, now time.Time) {
+	if p.compared.IsZero() || p.document == document && now.Sub(p.compared) < recompareEvery {
+		return
+	}
+	p.epoch, p.cursor, p.idle, p.compared = [16]byte{}, 0, false, time.Time{}
+}
+
+// all notes that everything was compared, under the document that was this node's when it asked.
+func (p *position) all(document namespace.ID, now time.Time) { p.document, p.compared = document, now }
 
 // round takes note of one round, and reports whether it is time for a pause: the peer says over and over that there is more
 // and has nothing, or does not wait when it is asked to.
@@ -143,6 +177,8 @@ func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at 
 	ctx, cancel := context.WithTimeout(ctx, syncRoundTimeout)
 	defer cancel()
 	at.news = false
+	document, asked := n.documentID(a), n.Now()
+	at.rewind(document, asked)
 	var req transfer.SyncRequest // to a stranger: nothing about what is here
 	if r.conn.LAN() || n.peers.answersFor(r, a) {
 		if req, err = n.syncRequest(ctx, a, at); err != nil {
@@ -154,11 +190,13 @@ func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at 
 		return false, err
 	}
 	n.peers.setServes(r, a, true)
+	whole := answer.Equal || !answer.Known
 	if err := n.takeDocument(ctx, r, a, answer); err != nil {
 		return false, err
 	}
 	if answer.Equal {
 		at.idle, at.epoch, at.cursor = true, answer.Epoch, answer.Cursor
+		at.all(document, asked)
 		n.markSynced(a)
 		return false, nil
 	}
@@ -177,6 +215,9 @@ func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at 
 		return false, err
 	}
 	at.epoch, at.cursor = answer.Epoch, answer.Cursor
+	if whole {
+		at.all(document, asked)
+	}
 	if answer.More || took > 0 {
 		return true, nil
 	}
@@ -205,6 +246,16 @@ func (n *Node) syncRequest(ctx context.Context, a namespace.Address, at *positio
 		}
 	}
 	return req, nil
+}
+
+// documentID is the id of a's document here; zero, if there is none.
+func (n *Node) documentID(a namespace.Address) namespace.ID {
+	if p, ok := n.Catalog.Policy(a); ok {
+		if d, ok := p.Document(); ok {
+			return d.ID()
+		}
+	}
+	return namespace.ID{}
 }
 
 // takeDocument adopts the document in answer, if there is one and it is newer.
@@ -270,62 +321,6 @@ func (n *Node) keepLists(ctx context.Context, r *remote, a namespace.Address, d 
 }
 
 func lied(err error) error { return &transfer.MisbehaviourError{What: err.Error()} }
-
-// takePublications fetches those of ids that are not here, verifies and adds them; it returns how many were new.
-func (n *Node) takePublications(ctx context.Context, r *remote, a namespace.Address, ids []namespace.ID) (int, error) {
-	took := 0
-	for queue := ids; len(queue) > 0; queue = queue[1:] {
-		if took >= len(ids)+maxParkedFetch {
-			return took, nil
-		}
-		added, err := n.takePublication(ctx, r, a, queue[0])
-		if err != nil {
-			return took, err
-		}
-		if added.New {
-			took++
-			queue = append(queue, added.Missing...)
-		}
-	}
-	return took, nil
-}
-
-func (n *Node) takePublication(ctx context.Context, r *remote, a namespace.Address, id namespace.ID) (catalog.Added, error) {
-	if known, err := n.Catalog.Knows(ctx, a, id); err != nil || known {
-		return catalog.Added{}, err
-	}
-	policy, ok := n.Catalog.Policy(a)
-	if !ok {
-		return catalog.Added{}, nil // without a document nothing is accepted
-	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTextTimeout)
-	defer cancel()
-	raw, err := r.conn.Text(ctx, a, transfer.Publication, id)
-	if errors.Is(err, transfer.ErrAbsent) {
-		return catalog.Added{}, nil // withdrawn or expired there meanwhile
-	}
-	if err != nil {
-		return catalog.Added{}, err
-	}
-	if got, err := namespace.TextID(raw); err != nil || got != id {
-		return catalog.Added{}, lied(fmt.Errorf("publication %s: other bytes came", id.Short()))
-	}
-	pub, err := policy.VerifyPublication(raw)
-	if err != nil {
-		return catalog.Added{}, n.notTaken(a, id, err)
-	}
-	return n.accept(ctx, pub)
-}
-
-// notTaken tells a lie (nobody's signature) from a difference of view (a writer that one of the two documents knows).
-func (n *Node) notTaken(a namespace.Address, id namespace.ID, err error) error {
-	var refusal *trust.Refusal
-	if errors.As(err, &refusal) && !forged(refusal.Why) {
-		n.Log.Debug("publication not taken", "namespace", a.Name(), "publication", id.Short(), "why", err)
-		return nil
-	}
-	return lied(fmt.Errorf("publication %s: %w", id.Short(), err))
-}
 
 // forged reports whether something refused for that reason can only come from somebody who made it up: it was never
 // right under any document.

@@ -30,6 +30,21 @@ const (
 	askedPause = time.Second / 4
 	// syncRoundTimeout ends one round: the long poll of 60 s and time to answer, or to fetch what was named.
 	syncRoundTimeout = 75 * time.Second
+	// publicationsAtOnce and publicationsBytes bound what is fetched of publications before it is added with one wait for the
+	// disk: enough that the wait does not matter, little beside the memory of a node.
+	publicationsAtOnce = 256
+	publicationsBytes  = 8 << 20
+	// textsAtOnce is how many of them are asked for at a time: a peer answers 16 such questions of one other at once, and
+	// each may be for 4 MiB.
+	textsAtOnce = 8
+	// vainPublications: after fetching so many that may not be taken here, a peer is left alone for pollInterval. Each is
+	// fetched once, so who follows an older document is past them soon.
+	vainPublications = 1024
+	// parkedMost bounds the publications of which it is remembered that they may not be taken now, at about 150 bytes each.
+	parkedMost = 1 << 16
+	// recompareEvery is how often everything is compared anew with a peer whose set differs from the one here: the ids that
+	// it named were perhaps of publications that could not be taken then. It costs some 10 kB.
+	recompareEvery = 10 * time.Minute
 	// fetchTextTimeout ends the fetch of one publication, document or kept list (at most 4 MiB) or body (64 MiB).
 	fetchTextTimeout = 30 * time.Second
 	// aheadAtOnce bounds the bodies that are fetched before anybody asks for them.

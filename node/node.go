@@ -83,6 +83,7 @@ type Node struct {
 	peers   *peers
 	bodies  *bodies
 	mirrors *mirrors
+	pulls   *pulls
 	demand  *demand
 	editing chan struct{} // holds a token while a document is edited
 	// collecting holds a token while content is collected.
@@ -116,6 +117,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()
 	n.mirrors = newMirrors()
+	n.pulls = newPulls()
 	n.demand = newDemand(needs.Now)
 	n.wishes = make(chan struct{}, 1)
 	n.editing = make(chan struct{}, 1)

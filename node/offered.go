@@ -105,16 +105,9 @@ func (n *Node) learnText(ctx context.Context, r *remote, a namespace.Address, id
 	if !ok {
 		return transfer.RefusedDocument, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTextTimeout)
-	defer cancel()
-	raw, err := r.conn.Text(ctx, a, transfer.Publication, id)
+	raw, err := n.textOf(ctx, r, a, id)
 	if err != nil && !isLie(err) {
 		return transfer.RefusedBusy, nil // it does not give what it offers: another time
-	}
-	if err == nil {
-		if got, e := namespace.TextID(raw); e != nil || got != id {
-			err = lied(fmt.Errorf("publication %s: other bytes came", id.Short()))
-		}
 	}
 	if err != nil {
 		n.ban(r, err.Error())

@@ -38,6 +38,7 @@ type remote struct {
 	absent map[content.BodyID]time.Time
 	rate   float64 // bytes a second of raw chunks, exponentially weighted; 0: never measured
 	polls  map[namespace.Address]bool
+	vain   map[namespace.Address]int // publications that were fetched for nothing since one was taken
 }
 
 func newPeers(now func() time.Time, changed func()) *peers {
@@ -73,7 +74,7 @@ func (p *peers) add(ctx context.Context, c transfer.Conn) (context.Context, *rem
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	r := &remote{conn: c, gone: ctx.Done(), cancel: cancel, serves: make(map[namespace.Address]bool), seeds: make(map[namespace.Address]time.Time), asks: make(map[namespace.Address]chan struct{}),
-		absent: make(map[content.BodyID]time.Time), polls: make(map[namespace.Address]bool)}
+		absent: make(map[content.BodyID]time.Time), polls: make(map[namespace.Address]bool), vain: make(map[namespace.Address]int)}
 	p.byID[c.Peer()] = r
 	close(p.met)
 	p.met = make(chan struct{})
@@ -266,6 +267,21 @@ func (p *peers) endPoll(r *remote, a namespace.Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(r.polls, a)
+}
+
+// inVain notes that of the publications of a that were fetched from r some were for nothing and some came, and reports
+// whether the former are too many.
+func (p *peers) inVain(r *remote, a namespace.Address, vain, came int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if came > 0 {
+		r.vain[a] = 0
+	}
+	if r.vain[a] += vain; r.vain[a] < vainPublications {
+		return false
+	}
+	r.vain[a] = 0
+	return true
 }
 
 // watchConnections follows what the network says about connections until ctx ends.

@@ -2,16 +2,22 @@ package node_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/catalog/catalogtest"
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/transfer"
+	"github.com/flurry-nix/flurry/trust"
 )
 
 // syncLiar answers Sync as a test says.
@@ -151,5 +157,121 @@ func TestAskerWhoLeavesSaysNothing(t *testing.T) {
 			t.Errorf("after an asker left: %v", err)
 		}
 		time.Sleep(time.Second)
+	})
+}
+
+// giver is a peer that names publications of its own making, and gives their texts.
+type giver struct {
+	transfer.Handler
+	document trust.Document
+	ids      []namespace.ID
+	texts    map[namespace.ID][]byte
+	given    atomic.Int64
+}
+
+func (g *giver) add(p *catalogtest.Publisher, raw []byte) {
+	id := p.ID(raw)
+	g.ids = append(g.ids, id)
+	g.texts[id] = raw
+}
+
+// Sync names 500 at a time, and says that there is more, over and over.
+func (g *giver) Sync(_ context.Context, _ transfer.Remote, _ namespace.Address, r transfer.SyncRequest) (*transfer.SyncAnswer, error) {
+	if r.Epoch == [16]byte{} {
+		answer := &transfer.SyncAnswer{Serial: 1, Document: g.document.ID(), Epoch: [16]byte{1}, Buckets: make([]transfer.BucketDigest, transfer.Buckets)}
+		if r.Serial == 0 {
+			answer.RawDocument = g.document.Raw()
+		}
+		return answer, nil
+	}
+	from := int(r.Cursor) * 500 % max(len(g.ids), 1)
+	return &transfer.SyncAnswer{Serial: 1, Document: g.document.ID(), Known: true, Epoch: [16]byte{1}, Cursor: r.Cursor + 1, Added: g.ids[from:min(from+500, len(g.ids))], More: true}, nil
+}
+
+func (g *giver) Text(_ context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.Kind, id [32]byte) ([]byte, error) {
+	g.given.Add(1)
+	if raw, ok := g.texts[id]; ok {
+		return raw, nil
+	}
+	return nil, transfer.ErrAbsent
+}
+
+// givers makes mallory, who gives what make makes of her, and bob, who follows her.
+func givers(w *world, fill func(*giver, *catalogtest.Publisher)) (g *giver, mallory, bob *machine, p *catalogtest.Publisher) {
+	w.t.Helper()
+	p = catalogtest.NewPublisher(w.t, "acme-1", 1)
+	p.Start = time.Now().Truncate(time.Second)
+	g = &giver{document: p.Document(1, nil), texts: make(map[namespace.ID][]byte)}
+	fill(g, p)
+	mallory = w.machine("mallory", node.ShareAll, func(h transfer.Handler) transfer.Handler { g.Handler = h; return g })
+	bob = w.machine("bob", node.ShareNone, nil)
+	bob.meet(mallory)
+	if err := bob.Put(node.Space{Alias: "acme-1", Address: p.Address, Use: true}); err != nil {
+		w.t.Fatal(err)
+	}
+	return g, mallory, bob, p
+}
+
+// TestUnknownWriters: a peer names thousands of publications by writers that the document does not know. Each is fetched at
+// most once, not all of them at once, and the one among them that counts is taken.
+func TestUnknownWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 8000
+		g, mallory, bob, p := givers(newWorld(t), func(g *giver, p *catalogtest.Publisher) {
+			stranger := p.Key("stranger")
+			for i := range most {
+				key := stranger
+				if i == 700 {
+					key = p.Root
+				}
+				g.add(p, p.Publication(key, func(v *namespace.Publication) {
+					v.Entries = []namespace.Entry{catalogtest.Entry(fmt.Sprint("path", i), "")}
+				}))
+			}
+		})
+		time.Sleep(3 * time.Minute)
+		if n := g.given.Load(); n < 1000 || n > 4*1300 {
+			t.Errorf("%d texts were fetched in three minutes", n)
+		}
+		if s := bob.list.Stats(p.Address); s.Publications != 1 {
+			t.Errorf("bob has %d publications, not the one that counts", s.Publications)
+		}
+		time.Sleep(6 * time.Minute) // less than after which all is tried again
+		if n := g.given.Load(); n > most {
+			t.Errorf("%d texts were fetched, of %d that there are", n, most)
+		}
+		if bob.banned(mallory) {
+			t.Error("who follows another document is no liar")
+		}
+	})
+}
+
+// TestOverTheBounds: a writer is over what is kept of one. What else the peer names is taken all the same.
+func TestOverTheBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each = catalog.MaxSignerMissing / 2
+		var last namespace.ID
+		_, mallory, bob, p := givers(newWorld(t), func(g *giver, p *catalogtest.Publisher) {
+			for i := range 3 {
+				g.add(p, p.Publication(p.Root, func(v *namespace.Publication) {
+					for k := range each {
+						v.Uses = append(v.Uses, namespace.ID(sha256.Sum256(fmt.Append(nil, i, k))))
+					}
+					slices.SortFunc(v.Uses, namespace.ID.Compare)
+				}))
+			}
+			g.add(p, p.Publication(p.Root, func(v *namespace.Publication) { v.Entries = []namespace.Entry{catalogtest.Entry("app", "")} }))
+			last = g.ids[len(g.ids)-1]
+		})
+		time.Sleep(time.Minute)
+		if known, err := bob.list.Knows(t.Context(), p.Address, last); err != nil || !known {
+			t.Errorf("what came after a publication over the bounds was not taken: %v", err)
+		}
+		if s := bob.list.Stats(p.Address); s.Publications != 3 {
+			t.Errorf("%d publications were taken", s.Publications)
+		}
+		if bob.banned(mallory) {
+			t.Error("who has more than is kept here is no liar")
+		}
 	})
 }

@@ -83,8 +83,14 @@ func options(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Options {
 	for i := range o.Levels {
 		// Most questions are about hashes that are not here.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		// Entries repeat the base names of their references.
-		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+		// Entries repeat the base names of their references. What lies above the
+		// last two levels is soon written again.
+		o.Levels[i].Compression = func() *sstable.CompressionProfile {
+			if i < len(o.Levels)-2 {
+				return sstable.SnappyCompression
+			}
+			return sstable.ZstdCompression
+		}
 		o.Levels[i].BlockSize = 8 << 10
 	}
 	return o
