@@ -89,7 +89,7 @@ func options(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Options {
 			if i < len(o.Levels)-2 {
 				return sstable.SnappyCompression
 			}
-			return sstable.ZstdCompression
+			return sstable.BalancedCompression
 		}
 		o.Levels[i].BlockSize = 8 << 10
 	}
