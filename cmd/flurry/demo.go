@@ -85,6 +85,8 @@ func (d *demo) run(ctx context.Context, path string, quick bool) (err error) {
 		{"bob says: use demo-1", d.uses},
 		{"bob builds", d.builds},
 		{"a dependency changes", d.rebuilds},
+		{"a seed takes it", d.seeds},
+		{"a writer's key leaks", d.leaks},
 		{"alice goes to sleep", d.sleeps},
 		{"mallory joins and lies", d.lies},
 		{"a peer dies mid-copy", d.dies},

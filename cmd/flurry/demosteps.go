@@ -50,33 +50,27 @@ func smallBytes(n uint64) string {
 
 // waitFor waits until n's catalog lists p.
 func (n *demoNode) waitFor(ctx context.Context, p nix.StorePath) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	for {
+	return eventually(ctx, p.Base()+" did not appear", func() (bool, error) {
 		_, err := n.node.Info(ctx, "", p.Hash())
-		if err == nil || !errors.Is(err, node.ErrNotHere) {
-			return err
+		if errors.Is(err, node.ErrNotHere) {
+			return false, nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s did not appear: %w", p.Base(), ctx.Err())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+		return err == nil, err
+	})
 }
 
 func (d *demo) sleeps(ctx context.Context) (string, error) {
 	if err := d.alice.end(); err != nil {
 		return "", err
 	}
-	carol, _, err := d.joins(ctx, "carol", node.ShareAll, nil, d.named("bob"))
+	carol, _, err := d.joins(ctx, "carol", node.ShareAll, nil, d.named("sam"))
 	if err != nil {
 		return "", err
 	}
 	if _, err := d.copyAll(ctx, carol, d.closure); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("carol copies all %d paths from bob", len(d.closure)), nil
+	return fmt.Sprintf("carol, who knows sam, copies all %d paths", len(d.closure)), nil
 }
 
 // lies has a node that flips one bit in each run of chunks join, and another copy from it and from bob.
