@@ -46,6 +46,10 @@ func (c *Catalog) adopt(ctx context.Context, d trust.Document, policy *trust.Pol
 		return err
 	}
 	if !follow {
+		// It is kept, too, to be shown to people: the last one of its serial.
+		if err := c.texts.PutText(ctx, TextDocument, d.Raw()); err != nil {
+			return err
+		}
 		return c.noteRival(s, next)
 	}
 	if next.equal(old) && s.policy != nil {

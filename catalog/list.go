@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"path"
@@ -154,6 +155,33 @@ func (c *Catalog) PublicationInfo(ctx context.Context, a namespace.Address, id n
 	info := s.info(p)
 	unlock()
 	return info, c.addDetails(s, &info)
+}
+
+// Listing returns the publications here that list a path, the newest first, whatever they count for: of a path that is not
+// acceptable it says why not.
+func (c *Catalog) Listing(ctx context.Context, a namespace.Address, h nix.PathHash) ([]PublicationInfo, error) {
+	s, unlock, err := c.reading(a)
+	if err != nil {
+		return nil, err
+	}
+	unlock()
+	ids, err := c.listers(s, h)
+	if err != nil {
+		return nil, fmt.Errorf("publications that list %s: %w", h, err)
+	}
+	var infos []PublicationInfo
+	for _, id := range ids {
+		info, err := c.PublicationInfo(ctx, a, id)
+		if errors.Is(err, ErrNotFound) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	slices.SortFunc(infos, func(a, b PublicationInfo) int { return cmp.Or(b.Time.Compare(a.Time), a.ID.Compare(b.ID)) })
+	return infos, nil
 }
 
 // infos returns what memory knows of all publications, the newest first.

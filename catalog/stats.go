@@ -15,6 +15,7 @@ type Stats struct {
 	Unlisted     int          // of these, that others are not told of
 	NarBytes     uint64       // sum of NarSize of the paths, each once
 	Serial       uint64       // of the document
+	Document     namespace.ID // its id
 	Expires      time.Time    // of the document
 	Rival        namespace.ID // a document of the same serial that is not followed; zero: none was seen
 	Waiting      int          // publications that are held or frozen
@@ -41,6 +42,7 @@ func (c *Catalog) Stats(a namespace.Address) Stats {
 		Publications: s.graph.living,
 		Unlisted:     s.graph.living - len(s.graph.set.ids),
 		Serial:       s.record.serial,
+		Document:     s.record.document,
 		Rival:        s.record.rival,
 		Missing:      int(s.graph.all.missing),
 	}

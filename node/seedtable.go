@@ -35,7 +35,8 @@ func (n *Node) Seeds(ctx context.Context) (report.Seeds, error) {
 func (n *Node) seedRow(ctx context.Context, sp Space) (report.Seed, error) {
 	stats := n.Catalog.Stats(sp.Address)
 	row := report.Seed{Alias: sp.Alias, Key: sp.Address.String(), Quota: sp.quota(), Promise: sp.Promise.Seconds(), DemandDay: n.demand.day(sp.Address),
-		Paths: stats.Paths, Publications: stats.Publications, Pending: stats.Unlisted, Refused: []string{}}
+		Paths: stats.Paths, Publications: stats.Publications, Pending: stats.Unlisted, Refused: []string{}, StopAfter: sp.StopAfter,
+		Problems: append([]string{}, n.documentProblems(sp, stats)...)}
 	if t, ok := n.spaces.syncedAt(sp.Address); ok {
 		row.Synced = &t
 	}

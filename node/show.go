@@ -38,7 +38,8 @@ func (n *Node) Show(ctx context.Context, q ShowQuery) (report.Show, error) {
 	if network := n.network(); network != nil && sp.Publish {
 		s.Listen = network.Self().Addrs
 	}
-	n.showDocument(sp, q, &s)
+	s.Problems = n.documentProblems(sp, stats)
+	n.showDocument(ctx, sp, q, &s)
 	if q.Glob != "" {
 		if err := n.showPaths(ctx, sp, q, &s); err != nil {
 			return s, err
@@ -50,7 +51,7 @@ func (n *Node) Show(ctx context.Context, q ShowQuery) (report.Show, error) {
 	return s, nil
 }
 
-func (n *Node) showDocument(sp Space, q ShowQuery, s *report.Show) {
+func (n *Node) showDocument(ctx context.Context, sp Space, q ShowQuery, s *report.Show) {
 	policy, ok := n.Catalog.Policy(sp.Address)
 	if !ok {
 		return
@@ -64,6 +65,9 @@ func (n *Node) showDocument(sp Space, q ShowQuery, s *report.Show) {
 	s.About, s.Expires = v.About, &expires
 	if q.Document {
 		s.Document = string(d.Raw())
+		if _, rival, err := n.Catalog.Documents(ctx, sp.Address); err == nil {
+			s.Rival = string(rival)
+		}
 	}
 	if q.Revoked {
 		s.Revoked = revoked(v)

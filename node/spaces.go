@@ -58,6 +58,8 @@ type Space struct {
 	// Quota is how many bytes of chunks a seed keeps of it; 0: DefaultSeedQuota. Promise is how long it keeps them at least.
 	Quota   uint64
 	Promise time.Duration
+	// StopAfter ends the mirroring when connected seeds have so many copies of all of it; 0: nobody said so.
+	StopAfter int
 	// Until is how long what is here is given to all although it is mirrored no more; zero: it is not.
 	Until time.Time
 	// Share overrides the node's setting.

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/report"
 )
@@ -48,18 +50,50 @@ func (n *Node) namespaceStatus(sp Space) report.Namespace {
 	}
 	r.Serving = len(n.peers.serving(sp.Address, nil))
 	switch {
+	case sp.Publish && sp.Seed:
+		r.Hold, r.Note = "all", "you publish here, and mirror it"
 	case sp.Publish:
 		r.Hold, r.Note = "all", "you publish here"
+	case sp.Seed:
+		r.Hold, r.Note = "all", "mirrored: flurry seed"
 	case r.Serving == 0 && n.network() != nil:
 		r.Note = "nobody who holds it is connected"
 	}
-	if r.Expires != nil && n.Now().After(*r.Expires) {
-		r.Problems = append(r.Problems, "document expired "+r.Expires.Format(time.DateOnly)+": no new paths are taken")
-	}
+	r.Problems = append(r.Problems, n.documentProblems(sp, stats)...)
 	if r.Serial == 0 && !sp.Publish {
 		r.Problems = append(r.Problems, "no document yet: nobody who holds it was found")
 	}
 	return r
+}
+
+// expiresSoon is from when on readers are told that a document ends, and expiresSoonHere those who may sign another: they have to
+// find the key first.
+const (
+	expiresSoon     = 7 * 24 * time.Hour
+	expiresSoonHere = 60 * 24 * time.Hour
+)
+
+// documentProblems says what is wrong with the document of sp.
+func (n *Node) documentProblems(sp Space, stats catalog.Stats) (all []string) {
+	now := n.Now()
+	soon := expiresSoon
+	if sp.Publish {
+		soon = expiresSoonHere
+	}
+	if !stats.Rival.IsZero() {
+		all = append(all, fmt.Sprintf("two documents carry serial %d: %s is followed, and %s was signed, too", stats.Serial, stats.Document.Short(), stats.Rival.Short()))
+	}
+	switch {
+	case stats.Expires.IsZero():
+	case now.After(stats.Expires):
+		all = append(all, "frozen: the document expired "+stats.Expires.Format(time.DateOnly)+", no new paths of writers are taken")
+	case stats.Expires.Sub(now) < soon:
+		if _, err := n.Keys.Root(sp.Address); err == nil {
+			break // it is renewed here
+		}
+		all = append(all, "the document expires "+stats.Expires.Format(time.DateOnly)+", and no new paths are taken then")
+	}
+	return all
 }
 
 func (n *Node) peerStatus() []report.Peer {

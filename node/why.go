@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/store"
@@ -22,7 +24,18 @@ func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
 		entries, err := n.Catalog.Lookup(ctx, sp.Address, h)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):
-			w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: n.absence(sp)})
+			one, err := n.withheld(ctx, sp, h)
+			if err != nil {
+				return w, err
+			}
+			answer := n.absence(sp)
+			if one.Verdict != "" {
+				answer = one.Reason
+			}
+			w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: answer})
+			if hidden.Verdict == "" && one.Verdict != "" {
+				hidden = one
+			}
 			continue
 		case err != nil:
 			return w, err
@@ -48,6 +61,58 @@ func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
 		return hidden, nil
 	}
 	return w, nil
+}
+
+// withheld says why a path that sp once published does not count; no verdict: nothing of that is known here.
+func (n *Node) withheld(ctx context.Context, sp Space, h nix.PathHash) (report.Why, error) {
+	w := report.Why{Source: sp.Alias, Exit: report.ExitUnavailable}
+	policy, ok := n.Catalog.Policy(sp.Address)
+	if !ok {
+		return w, nil
+	}
+	infos, err := n.Catalog.Listing(ctx, sp.Address, h)
+	if err != nil {
+		return w, err
+	}
+	d, ok := policy.Document()
+	if !ok {
+		return w, nil
+	}
+	for _, denied := range d.Value().Denied {
+		if denied.Path == h {
+			w.Verdict, w.Reason = report.Retracted, fmt.Sprintf("%s retracted it: %q", sp.Alias, denied.Reason)
+			return w, nil
+		}
+	}
+	for _, info := range infos { // the newest first
+		verdict, reason := whyNot(sp, d.Value(), info)
+		if w.Verdict == "" || verdict == report.WriterGone { // which explains why a countersignature was withdrawn, too
+			w.Verdict, w.Reason = verdict, reason
+		}
+	}
+	return w, nil
+}
+
+// whyNot says why a publication does not count.
+func whyNot(sp Space, d *namespace.Document, info catalog.PublicationInfo) (report.Verdict, string) {
+	var refusal *trust.Refusal
+	switch {
+	case info.Standing.State == trust.Frozen:
+		return report.Frozen, fmt.Sprintf("published after %s's document expired (%s)", sp.Alias, d.Expires.Format(time.DateOnly))
+	case info.Standing.State == trust.Held:
+		return report.Unknown, fmt.Sprintf("%s published it with a date in the future, %s: it is held back until then", sp.Alias, info.Time.Format(time.RFC3339))
+	case info.Standing.State == trust.Expired:
+		return report.Expired, fmt.Sprintf("%s published it until %s, and nobody renewed it", sp.Alias, info.Expires.Format(time.DateOnly))
+	case !errors.As(info.Standing.Err, &refusal):
+		return "", ""
+	case refusal.Why == trust.Withdrawn:
+		for _, w := range d.Withdrawn {
+			if w.Publication == info.ID {
+				return report.Retracted, fmt.Sprintf("%s retracted it: %q", sp.Alias, w.Reason)
+			}
+		}
+	}
+	return report.WriterGone, fmt.Sprintf("%s revoked its writer %s", sp.Alias, info.Signer.Name)
 }
 
 // absence says why sp does not list a path.

@@ -195,13 +195,16 @@ func TestRevocationAsksSeeds(t *testing.T) {
 	ciNode.meet(alice)
 	ciNode.uses(a)
 	ciNode.eventually("to have the document", func() bool { return ciNode.list.Stats(a).Serial == 2 })
-	alice.link.Disconnect(ciNode.link.Self().ID)
+	for _, other := range []*machine{ciNode, seed} {
+		w.net.Cut(alice.link.Self().ID, other.link.Self().ID)
+	}
 	seed.seeds(a, 0)
 	seed.meet(ciNode)
 	early := ciNode.publishesAs("acme-1", ci, ciNode.nix.build("early", "1", 1000))
 	seed.holds(a)
 	caught := w.now().Add(time.Second)
 	w.passes(time.Hour)
+	w.net.Heal()
 	alice.meet(seed)
 	alice.eventually("to have the publication, late", func() bool { return alice.counts(a, early) })
 	r := node.RevokeRequest{Alias: "acme-1", Name: "ci-main", After: caught}

@@ -80,12 +80,12 @@ func busyStatus() Status {
 			Questions: Questions{Asked: 1204, Given: 219, NotHere: 985, Median: 0.0003, Max: 0.212, Late: 1}},
 		Traffic: Traffic{Moved{NarBytes: 1_900_000_000, Received: 214_000_000, ReceivedLAN: 88_000_000, Sent: 31_000_000}},
 		Sharing: Sharing{Mode: "lan"},
-		Network: Network{Online: true, Peers: 9, LAN: 2, Addresses: []string{"/ip4/192.0.2.1/tcp/7670"}, DHT: "client", Announced: 1413},
+		Network: Network{Online: true, Peers: 9, LAN: 2, Addresses: []string{"/ip4/192.0.2.1/tcp/7670"}, DHT: "on", Announced: 1413, Replicas: 10, Interval: 22 * 3600, Rate: 500, Records: 14_130},
 		Store:   Store{Bytes: 6_549_825_126, Quota: 21_474_836_480, Chunks: 412_991, Packs: 13, DiskFree: 120_259_084_288, Reserve: 1 << 30},
 		Namespaces: []Namespace{
 			{Alias: "acme-1", Key: acme, Trusted: true, Hold: "used", Share: "lan", Paths: 1412, Publications: 212, Synced: before(12 * time.Second), Serial: 3, Expires: &expires, Serving: 2, Problems: []string{}},
 			{Alias: "home-1", Key: "home-1:Vq0c", Hold: "all", Share: "all", Paths: 310, Publications: 9, Serial: 1, Expires: &expires, Serving: 1, Problems: []string{}, Note: "you publish here"},
-			{Alias: "zeta-2", Key: "zeta-2:Zt1x", Trusted: true, Hold: "used", Share: "lan", Expires: &past, Serial: 3, Problems: []string{"document expired 2026-11-20: no new paths are taken"}, Note: "nobody"},
+			{Alias: "zeta-2", Key: "zeta-2:Zt1x", Trusted: true, Hold: "used", Share: "lan", Expires: &past, Serial: 3, Problems: []string{"frozen: the document expired 2026-11-20, no new paths of writers are taken"}, Note: "nobody"},
 		},
 		Peers: []Peer{
 			{Peer: peerA, LAN: true, Namespaces: []string{"acme-1", "home-1"}, Received: 1_100_000_000, Sent: 9_200_000_000, Speed: 94e6, State: "direct"},
@@ -136,6 +136,8 @@ func TestWhy(t *testing.T) {
 		"why-incomplete":    {Verdict: Incomplete, Reason: "it needs " + snow + ", which acme-1 left out", Missing: []string{snow}},
 		"why-untrusted":     {Verdict: Untrusted, Reason: "only zeta-2 has it, which this machine does not use"},
 		"why-closure":       {Verdict: Here, Reason: "valid in /nix/store", Closure: &WhyClosure{Paths: 1031, Missing: []string{}}},
+		"why-retracted":     {Verdict: Retracted, Reason: `acme-1 retracted it: "contains a token"`},
+		"why-revoked":       {Verdict: WriterGone, Reason: "acme-1 revoked its writer ci-main"},
 		"why-frozen":        {Verdict: Frozen, Reason: "published after acme-1's document expired (2026-11-20)"},
 	} {
 		w.Path, w.Steps, w.Exit = widget, steps, w.Verdict.Exit()
@@ -147,7 +149,7 @@ func TestWhy(t *testing.T) {
 // TestVerdicts: a path can be had, or it is the exit code for what cannot.
 func TestVerdicts(t *testing.T) {
 	for v, want := range map[Verdict]int{Here: 0, Available: 0, RememberedNo: 0, NotAsked: 0,
-		Unknown: 5, NoProvider: 5, Incomplete: 5, Untrusted: 5, Corrupt: 5, Retracted: 5, Frozen: 5, "later": 5} {
+		Unknown: 5, NoProvider: 5, Incomplete: 5, Untrusted: 5, Corrupt: 5, Retracted: 5, WriterGone: 5, Expired: 5, Frozen: 5, "later": 5} {
 		if v.Exit() != want {
 			t.Errorf("%s: %d", v, v.Exit())
 		}

@@ -32,6 +32,8 @@ type Seed struct {
 	Pending      int        `json:"pending"` // publications that are not here whole yet
 	Refused      []string   `json:"refused"` // publications that are not taken, and why
 	Until        *time.Time `json:"until,omitempty"`
+	StopAfter    int        `json:"stop_after,omitempty"` // it ends when others have so many copies of all of it
+	Problems     []string   `json:"problems"`
 }
 
 // PrintText writes the table.
@@ -55,6 +57,9 @@ func (s Seeds) PrintText(w io.Writer, now time.Time) {
 		for _, why := range r.Refused {
 			fmt.Fprintf(w, "  %s: %s\n", r.Alias, why)
 		}
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "  ! %s: %s\n", r.Alias, p)
+		}
 	}
 }
 
@@ -62,6 +67,8 @@ func (s Seed) note(now time.Time) string {
 	switch {
 	case s.Until != nil:
 		return "  <- stopped; given to others until " + s.Until.Format(time.DateOnly)
+	case s.StopAfter > 0:
+		return fmt.Sprintf("  <- ends when others have %s; only copy of %s", count(s.StopAfter, "copy", "copies"), size(s.OnlyCopy))
 	case s.Pending > 0:
 		return "  <- " + count(s.Pending, "publication", "publications") + " to fetch"
 	case s.OnlyCopy > 0:
@@ -127,12 +134,18 @@ func (p SeedProgress) MarshalJSON() ([]byte, error) {
 type SeedStop struct {
 	Schema   string     `json:"schema"` // flurry/seed/1
 	Alias    string     `json:"alias"`
-	Until    *time.Time `json:"until"`     // others are given it until then; null: no longer
-	OnlyCopy uint64     `json:"only_copy"` // bytes of NARs that no other connected seed has
+	Until    *time.Time `json:"until"`                  // others are given it until then; null: no longer
+	OnlyCopy uint64     `json:"only_copy"`              // bytes of NARs that no other connected seed has
+	After    int        `json:"after_copies,omitempty"` // it goes on until others have so many copies
 }
 
 // PrintText writes what happens now.
 func (s SeedStop) PrintText(w io.Writer) {
+	if s.After > 0 {
+		fmt.Fprintf(w, "%s is mirrored until others have %s of all of it; %s lack that. It ends by itself, also after a restart.\n  how far it is: flurry seed        to go on after all: flurry seed %s\n",
+			s.Alias, count(s.After, "copy", "copies"), size(s.OnlyCopy), s.Alias)
+		return
+	}
 	fmt.Fprintf(w, "%s is mirrored no more: nothing new is fetched, and it is no longer announced.\n", s.Alias)
 	if s.Until != nil {
 		fmt.Fprintf(w, "  what is here is given to others until %s, as was promised\n", s.Until.Format(time.DateOnly))

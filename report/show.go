@@ -30,6 +30,8 @@ type Show struct {
 	Found        []ShowPath    `json:"found,omitzero"` // with a glob
 	Acts         []Publication `json:"acts,omitzero"`  // with --publications
 	Document     string        `json:"document,omitempty"`
+	Rival        string        `json:"rival,omitempty"` // another document of the same serial, which is not followed
+	Problems     []string      `json:"problems,omitempty"`
 }
 
 // Writer is a key that may publish to a namespace.
@@ -98,6 +100,9 @@ func (s Show) PrintText(w io.Writer, now time.Time) {
 		held = "synced " + ago(s.Synced, now) + "; " + held
 	}
 	fmt.Fprintf(w, "  %s\n", held)
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "  ! %s\n", p)
+	}
 	s.printWriters(w)
 	for _, r := range s.Revoked {
 		fmt.Fprintf(w, "  %s %s: %s\n", r.Kind, r.What, r.Reason)

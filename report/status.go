@@ -76,7 +76,11 @@ type Network struct {
 	LAN       int      `json:"lan"`
 	Addresses []string `json:"addresses,omitempty"`
 	DHT       string   `json:"dht,omitempty"`
-	Announced int      `json:"announced"` // keys kept in the DHT
+	Announced int      `json:"announced"`          // keys kept in the DHT
+	Replicas  int      `json:"replicas,omitempty"` // nodes that are told of each key
+	Interval  float64  `json:"interval,omitempty"` // seconds after which they are told again
+	Rate      int      `json:"rate,omitempty"`     // records a second at most
+	Records   uint64   `json:"records,omitempty"`  // told since the start
 }
 
 // Store is what lies on the disk.
@@ -166,7 +170,11 @@ func (n Network) words() string {
 	if !n.Online {
 		return "silent: nothing goes on the wire before the first use, publish or --peer"
 	}
-	return fmt.Sprintf("%s (%d on the LAN); DHT %s, %s announced", count(n.Peers, "peer", "peers"), n.LAN, orOff(n.DHT), count(n.Announced, "key", "keys"))
+	said := fmt.Sprintf("%s (%d on the LAN); DHT %s, %s announced", count(n.Peers, "peer", "peers"), n.LAN, orOff(n.DHT), count(n.Announced, "key", "keys"))
+	if n.Announced > 0 && n.Replicas > 0 {
+		said += fmt.Sprintf(" to %d nodes each, every %s, %d records/s at most", n.Replicas, span(time.Duration(n.Interval*float64(time.Second))), n.Rate)
+	}
+	return said
 }
 
 func orOff(s string) string {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/httpgateway"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/store"
 	storedisk "github.com/flurry-nix/flurry/store/disk"
@@ -40,13 +42,33 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	if p.Damaged > 0 {
 		s.Problems = append(s.Problems, *report.StoreDamaged(int(p.Damaged), int(p.Chunks+p.Bodies+p.Texts+p.Damaged)))
 	}
+	for _, sp := range v.node.Spaces() {
+		s.Problems = append(s.Problems, documentWarnings(sp, v.catalog.Stats(sp.Address), time.Now())...)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.Problems = append(s.Problems, v.warnings...)
 	if v.wire != nil && v.wire.router != nil {
-		s.Network.DHT, s.Network.Announced = "on", v.wire.router.Stats().Provided
+		d := v.wire.router.Stats()
+		s.Network.DHT, s.Network.Announced, s.Network.Records = "on", d.Provided, d.Sent
+		s.Network.Replicas, s.Network.Interval, s.Network.Rate = d.Replicas, d.Interval.Seconds(), d.Rate
 	}
 	return s, nil
+}
+
+// documentWarnings says what is wrong with the document of a namespace, and what can be done.
+func documentWarnings(sp node.Space, st catalog.Stats, now time.Time) (all []report.Problem) {
+	if !st.Expires.IsZero() && now.After(st.Expires) {
+		all = append(all, report.Problem{ID: "document-expired", Message: fmt.Sprintf("%s's document expired %s (serial %d)", sp.Alias, st.Expires.Format(time.DateOnly), st.Serial),
+			Found: []string{"what it published before then is still served; newer publications by writers are not taken"},
+			Try:   []string{"its publisher: flurry show " + sp.Alias + " --edit", "everyone else: nothing, it heals when they do"}})
+	}
+	if !st.Rival.IsZero() {
+		all = append(all, report.Problem{ID: "document-fork", Message: fmt.Sprintf("two documents of %s carry serial %d and different contents, both signed by its root key", sp.Alias, st.Serial),
+			Found: []string{st.Document.Short() + " is followed until a higher serial comes, " + st.Rival.Short() + " is not: this is a mistake of its owner's, or the key is stolen"},
+			Try:   []string{"ask the owner", "flurry show " + sp.Alias + " --document prints both"}})
+	}
+	return all
 }
 
 // fullness says that nothing new is stored, and why; nil if there is room.

@@ -304,6 +304,7 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 	}{
 		{"quota", func() (err error) { sp.Quota, err = parseSeedQuota(f.Quota); return err }},
 		{"promise", func() (err error) { sp.Promise, err = parsePromise(f.Promise); return err }},
+		{"stop_after_copies", func() (err error) { sp.StopAfter, err = parseStopAfter(f.StopAfter); return err }},
 		{"until", func() (err error) { sp.Until, err = parseUntil(f.Until); return err }},
 	} {
 		if err := one.read(); err != nil {
@@ -323,6 +324,14 @@ func parseSeedQuota(s string) (uint64, error) {
 		err = fmt.Errorf("%.40q leaves no room for anything", s)
 	}
 	return uint64(n), err
+}
+
+// parseStopAfter reads how many copies others have to have before mirroring ends; 0: it goes on.
+func parseStopAfter(n int) (int, error) {
+	if n < 0 {
+		return 0, fmt.Errorf("%d is not a number of copies", n)
+	}
+	return n, nil
 }
 
 // parsePromise reads how long a seed keeps what it took; empty: it promises nothing.

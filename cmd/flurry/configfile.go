@@ -66,15 +66,16 @@ type fileControl struct {
 
 // fileNamespace is one [namespace.ALIAS] table, in flurry.toml and in the state directory's namespaces.toml.
 type fileNamespace struct {
-	Key     string   `toml:"key"`
-	Use     bool     `toml:"use,omitempty"`
-	Share   string   `toml:"share,omitempty"`
-	Peers   []string `toml:"peers,omitempty"`
-	KeyFile string   `toml:"key_file,omitempty"`
-	Seed    bool     `toml:"seed,omitempty"`
-	Quota   string   `toml:"quota,omitempty"`   // of a seed
-	Promise string   `toml:"promise,omitempty"` // of a seed
-	Until   string   `toml:"until,omitempty"`   // given to all until then although it is mirrored no more
+	Key       string   `toml:"key"`
+	Use       bool     `toml:"use,omitempty"`
+	Share     string   `toml:"share,omitempty"`
+	Peers     []string `toml:"peers,omitempty"`
+	KeyFile   string   `toml:"key_file,omitempty"`
+	Seed      bool     `toml:"seed,omitempty"`
+	Quota     string   `toml:"quota,omitempty"`             // of a seed
+	Promise   string   `toml:"promise,omitempty"`           // of a seed
+	StopAfter int      `toml:"stop_after_copies,omitempty"` // of a seed: it ends when others have so many
+	Until     string   `toml:"until,omitempty"`             // given to all until then although it is mirrored no more
 }
 
 // bootstrap is a list of PEER, or "default" or "none". This version comes with no peers of its own, so that both words mean

@@ -147,6 +147,7 @@ func (i *instance) start(ctx context.Context) error {
 		return err
 	}
 	i.group.Go(func() error { i.node.Wait(); return nil })
+	i.group.Go(func() error { return i.verbs().stopWhenCopied(i.ctx, copiesEvery) })
 	for _, l := range i.gatewayAt {
 		i.group.Go(func() error { return i.serveGateway(i.ctx, l) })
 	}

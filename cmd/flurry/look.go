@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -151,6 +152,9 @@ func (sh *shell) showCommand() *cobra.Command {
 					s.PrintCard(w)
 				case r.Document:
 					io.WriteString(w, s.Document)
+					if s.Rival != "" {
+						fmt.Fprintf(w, "\nThe root signed this, too, with the same serial. It is not followed.\n\n%s", s.Rival)
+					}
 				default:
 					s.PrintText(w, time.Now())
 				}

@@ -156,9 +156,10 @@ func TestEveryProblemHasAScript(t *testing.T) {
 func testedElsewhere(id string) bool {
 	switch id {
 	case "failed", "bad-request", "broke-off", // control's tests
-		"late",          // httpgateway's
-		"store-corrupt", // node's
-		"demo":          // the demo is its own test
+		"late",                              // httpgateway's
+		"store-corrupt",                     // node's
+		"document-expired", "document-fork", // TestDocumentWarnings
+		"demo": // the demo is its own test
 		return true
 	}
 	return false

@@ -50,7 +50,7 @@ func (sh *shell) seedCommand() *cobra.Command {
 	f.StringArrayVar(&r.Peers, "peer", nil, "ask `PEER` first: HOST, HOST:PORT or a multiaddr; again for more")
 	f.StringVar(&r.Alias, "as", "", "call it `ALIAS` here, instead of the key's name")
 	f.BoolVar(&stop, "stop", false, "mirror it no more; what was promised is kept")
-	f.IntVar(&after, "after-copies", 0, "with --stop: wait until `N` other seeds have each publication")
+	f.IntVar(&after, "after-copies", 0, "with --stop: as soon as `N` other seeds have each publication")
 	return cmd
 }
 
@@ -90,9 +90,6 @@ func aliasOf(word string) string {
 }
 
 func (sh *shell) stopSeed(cmd *cobra.Command, r control.StopSeedRequest) error {
-	if r.AfterCopies > 0 {
-		sh.say("waiting until %d other seeds have all of %s; Ctrl-C changes nothing", r.AfterCopies, r.Namespace)
-	}
 	s, err := sh.daemon().StopSeed(cmd.Context(), r)
 	if err != nil {
 		return err

@@ -152,6 +152,7 @@ func (f *spacesFile) write(list []node.Space) error {
 		if sp.Promise > 0 {
 			table.Promise = sp.Promise.String()
 		}
+		table.StopAfter = sp.StopAfter
 		if !sp.Until.IsZero() {
 			table.Until = sp.Until.UTC().Format(time.RFC3339)
 		}

@@ -33,7 +33,7 @@ type benchNode struct {
 	stop func()
 }
 
-func newBenchNode(b *testing.B, share node.Share, peers ...*benchNode) *benchNode {
+func newBenchNode(b testing.TB, share node.Share, peers ...*benchNode) *benchNode {
 	b.Helper()
 	cfg := config{State: filepath.Join(b.TempDir(), "state"), Sign: true, Budget: time.Second, Reserve: 1 << 20, Share: share, Loopback: true}
 	for _, p := range peers {
@@ -62,7 +62,7 @@ func newBenchNode(b *testing.B, share node.Share, peers ...*benchNode) *benchNod
 	return n
 }
 
-func (n *benchNode) uses(b *testing.B, p *catalogtest.Publisher) {
+func (n *benchNode) uses(b testing.TB, p *catalogtest.Publisher) {
 	b.Helper()
 	if err := n.node.Put(node.Space{Alias: "acme-1", Address: p.Address, Use: true}); err != nil {
 		b.Fatal(err)
@@ -70,7 +70,7 @@ func (n *benchNode) uses(b *testing.B, p *catalogtest.Publisher) {
 }
 
 // waits waits until the node has so many publications.
-func (n *benchNode) waits(b *testing.B, a namespace.Address, publications int) {
+func (n *benchNode) waits(b testing.TB, a namespace.Address, publications int) {
 	b.Helper()
 	for {
 		changed := n.catalog.Changed(a)
@@ -86,7 +86,7 @@ func (n *benchNode) waits(b *testing.B, a namespace.Address, publications int) {
 }
 
 // newBenchPublisher is a publisher of today.
-func newBenchPublisher(b *testing.B) *catalogtest.Publisher {
+func newBenchPublisher(b testing.TB) *catalogtest.Publisher {
 	p := catalogtest.NewPublisher(b, "acme-1", 1)
 	p.Start = time.Now().Add(-time.Hour).Truncate(time.Second)
 	return p
@@ -108,7 +108,7 @@ func syncPublication(p *catalogtest.Publisher, k int) []byte {
 }
 
 // fill makes the node hold the namespace of p, with count publications.
-func (n *benchNode) fill(b *testing.B, p *catalogtest.Publisher, count int) {
+func (n *benchNode) fill(b testing.TB, p *catalogtest.Publisher, count int) {
 	b.Helper()
 	if err := n.catalog.Adopt(b.Context(), p.Document(1, nil), nil); err != nil {
 		b.Fatal(err)

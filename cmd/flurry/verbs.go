@@ -160,6 +160,7 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 			u.Warnings = append(u.Warnings, peerUnreachable(sp.Alias, len(s.Serving), why))
 		}
 	}
+	u.Warnings = append(u.Warnings, documentWarnings(sp, v.catalog.Stats(sp.Address), time.Now())...)
 	if len(s.Serving) == 0 && s.Serial == 0 && wait > 0 {
 		u.Warnings = append(u.Warnings, nobodyFound(sp, where, wait))
 	}

@@ -24,14 +24,14 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 		return report.Seeded{}, usage("--promise 30d", "a seed promises 0s to %s", days(maxPromise))
 	}
 	known := sp
-	sp.Seed, sp.Until = true, time.Time{}
+	sp.Seed, sp.Until, sp.StopAfter = true, time.Time{}, 0
 	if r.Quota > 0 {
 		sp.Quota = r.Quota
 	}
 	if r.Promise > 0 {
 		sp.Promise = r.Promise
 	}
-	if sp.Declared == "" || known.Seed != sp.Seed || known.Quota != sp.Quota || known.Promise != sp.Promise {
+	if sp.Declared == "" || known.Seed != sp.Seed || known.StopAfter != sp.StopAfter || known.Quota != sp.Quota || known.Promise != sp.Promise {
 		if err := v.spaces.put(sp, v.node.Put); err != nil {
 			return report.Seeded{}, err
 		}
@@ -63,7 +63,7 @@ func (v verbs) Seeds(ctx context.Context) (report.Seeds, error) { return v.node.
 // copiesEvery is how often it is looked whether others have enough copies.
 const copiesEvery = 10 * time.Second
 
-// StopSeed ends mirroring, at once or when others have enough copies. What was promised is kept.
+// StopSeed ends mirroring, at once or, by itself later, when others have enough copies. What was promised is kept.
 func (v verbs) StopSeed(ctx context.Context, r control.StopSeedRequest) (report.SeedStop, error) {
 	sp, err := v.find(r.Namespace)
 	if err != nil {
@@ -72,26 +72,27 @@ func (v verbs) StopSeed(ctx context.Context, r control.StopSeedRequest) (report.
 	if !sp.Seed {
 		return report.SeedStop{}, &report.Problem{ID: "not-seeded", Exit: report.ExitUsage, Message: sp.Alias + " is not mirrored here", Try: []string{"flurry seed"}}
 	}
-	for r.AfterCopies > 0 {
+	if r.AfterCopies > 0 {
 		few, err := v.node.OnlyCopy(ctx, sp.Alias, r.AfterCopies)
 		if err != nil {
 			return report.SeedStop{}, err
 		}
-		if few == 0 {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return report.SeedStop{}, ctx.Err()
-		case <-time.After(copiesEvery):
+		if few > 0 {
+			sp.StopAfter = r.AfterCopies
+			s := report.SeedStop{Schema: "flurry/seed/1", Alias: sp.Alias, OnlyCopy: few, After: r.AfterCopies}
+			return s, v.spaces.put(sp, v.node.Put)
 		}
 	}
+	return v.stopSeed(ctx, sp)
+}
+
+func (v verbs) stopSeed(ctx context.Context, sp node.Space) (report.SeedStop, error) {
 	only, err := v.node.OnlyCopy(ctx, sp.Alias, 1)
 	if err != nil {
 		return report.SeedStop{}, err
 	}
 	s := report.SeedStop{Schema: "flurry/seed/1", Alias: sp.Alias, OnlyCopy: only}
-	sp.Seed = false
+	sp.Seed, sp.StopAfter = false, 0
 	if sp.Promise > 0 {
 		sp.Until = time.Now().Add(sp.Promise).UTC().Truncate(time.Second)
 		s.Until = &sp.Until
@@ -100,6 +101,32 @@ func (v verbs) StopSeed(ctx context.Context, r control.StopSeedRequest) (report.
 		return report.SeedStop{}, err
 	}
 	return s, v.node.Withdraw(ctx, sp.Address)
+}
+
+// stopWhenCopied ends the mirroring of namespaces that others have enough copies of. It looks every so often until ctx ends.
+func (v verbs) stopWhenCopied(ctx context.Context, every time.Duration) error {
+	look := time.NewTicker(every)
+	defer look.Stop()
+	for {
+		for _, sp := range v.node.Spaces() {
+			if !sp.Seed || sp.StopAfter == 0 || sp.Declared != "" {
+				continue
+			}
+			few, err := v.node.OnlyCopy(ctx, sp.Alias, sp.StopAfter)
+			if err == nil && few == 0 {
+				_, err = v.stopSeed(ctx, sp)
+				v.log.Info("mirroring ended: others have enough copies", "namespace", sp.Alias, "copies", sp.StopAfter)
+			}
+			if err != nil && ctx.Err() == nil {
+				v.log.Warn("whether mirroring may end could not be found out", "namespace", sp.Alias, "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+	}
 }
 
 // Copies has publications copied by others: now, or in the background.
