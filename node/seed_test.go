@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flurry-nix/flurry/content"
@@ -147,27 +148,29 @@ func TestSeedGoesOnAfterRestart(t *testing.T) {
 // TestSeedQuota: what would go over the quota is refused with its numbers, what is larger than it as too large, and
 // what was taken stays.
 func TestSeedQuota(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	seed := w.machine("seed", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	seed.seeds(a, 3_000_000)
-	seed.meet(alice)
-	fits := alice.publishesFor("acme-1", alice.nix.build("fits", "1", 2_000_000))
-	if c := alice.offers("acme-1", 1, fits...); !c.Enough() {
-		t.Fatalf("what fits: %+v", c)
-	}
-	over := alice.publishesFor("acme-1", alice.nix.build("over", "1", 1_500_000))
-	if c := alice.offers("acme-1", 1, over...); len(c.Refused) != 1 || c.Refused[0].Why != "quota, 2.00 of 3.00 MB are live" {
-		t.Errorf("over the quota: %+v", c)
-	}
-	large := alice.publishesFor("acme-1", alice.nix.build("large", "1", 4_000_000))
-	if c := alice.offers("acme-1", 1, large...); len(c.Refused) != 1 || c.Refused[0].Why != "too large" {
-		t.Errorf("larger than the quota: %+v", c)
-	}
-	if c := alice.offers("acme-1", 1, fits...); !c.Enough() {
-		t.Errorf("what was taken is gone: %+v", c)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		seed := w.machine("seed", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		seed.seeds(a, 3_000_000)
+		seed.meet(alice)
+		fits := alice.publishesFor("acme-1", alice.nix.build("fits", "1", 2_000_000))
+		if c := alice.offers("acme-1", 1, fits...); !c.Enough() {
+			t.Fatalf("what fits: %+v", c)
+		}
+		over := alice.publishesFor("acme-1", alice.nix.build("over", "1", 1_500_000))
+		if c := alice.offers("acme-1", 1, over...); len(c.Refused) != 1 || c.Refused[0].Why != "quota, 2.00 of 3.00 MB are live" {
+			t.Errorf("over the quota: %+v", c)
+		}
+		large := alice.publishesFor("acme-1", alice.nix.build("large", "1", 4_000_000))
+		if c := alice.offers("acme-1", 1, large...); len(c.Refused) != 1 || c.Refused[0].Why != "too large" {
+			t.Errorf("larger than the quota: %+v", c)
+		}
+		if c := alice.offers("acme-1", 1, fits...); !c.Enough() {
+			t.Errorf("what was taken is gone: %+v", c)
+		}
+	})
 }
 
 // TestOnlyWhatIsOnTheList: a node that mirrors nothing refuses, and a seed refuses other namespaces; neither says more.
@@ -196,19 +199,21 @@ func TestOnlyWhatIsOnTheList(t *testing.T) {
 
 // TestOfferedLater: copies that nobody could make are made when a seed comes, without being asked for again.
 func TestOfferedLater(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	ids := alice.publishesFor("acme-1", alice.nix.build("app", "1", 100_000))
-	if c := alice.offers("acme-1", 1, ids...); c.Enough() {
-		t.Fatalf("copies of nobody: %+v", c)
-	}
-	seed := w.machine("seed", node.ShareAll, nil)
-	seed.seeds(a, 0)
-	alice.meet(seed)
-	alice.eventually("to have a receipt", func() bool {
-		all, err := alice.list.Receipts(t.Context(), a, ids[0])
-		return err == nil && len(all) == 1 && all[0].Seed() == string(seed.link.Self().ID)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		ids := alice.publishesFor("acme-1", alice.nix.build("app", "1", 100_000))
+		if c := alice.offers("acme-1", 1, ids...); c.Enough() {
+			t.Fatalf("copies of nobody: %+v", c)
+		}
+		seed := w.machine("seed", node.ShareAll, nil)
+		seed.seeds(a, 0)
+		alice.meet(seed)
+		alice.eventually("to have a receipt", func() bool {
+			all, err := alice.list.Receipts(t.Context(), a, ids[0])
+			return err == nil && len(all) == 1 && all[0].Seed() == string(seed.link.Self().ID)
+		})
 	})
 }
 
@@ -253,38 +258,40 @@ func (g *gated) Chunks(ctx context.Context, from transfer.Remote, a namespace.Ad
 
 // TestLiesAboutOffers: a receipt counts by the peer that gave it, for what was offered, and not otherwise.
 func TestLiesAboutOffers(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	ids := alice.publishesFor("acme-1", alice.nix.build("app", "1", 1000))
-	honest := namespace.Receipt{Namespace: a, Publication: ids[0], Time: time.Now().Truncate(time.Second)}
-	other, elsewhere := honest, honest
-	other.Publication = namespace.ID{7}
-	elsewhere.Namespace = alice.creates("other-1")
-	for name, c := range map[string]struct {
-		receipt namespace.Receipt
-		key     string
-	}{
-		"anothers":              {honest, "somebody else"},
-		"for another one":       {other, "for another one"},
-		"for another namespace": {elsewhere, "for another namespace"},
-	} {
-		raw, err := trust.SignReceipt(&c.receipt, transfertest.KeyOf(c.key))
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		ids := alice.publishesFor("acme-1", alice.nix.build("app", "1", 1000))
+		honest := namespace.Receipt{Namespace: a, Publication: ids[0], Time: time.Now().Truncate(time.Second)}
+		other, elsewhere := honest, honest
+		other.Publication = namespace.ID{7}
+		elsewhere.Namespace = alice.creates("other-1")
+		for name, c := range map[string]struct {
+			receipt namespace.Receipt
+			key     string
+		}{
+			"anothers":              {honest, "somebody else"},
+			"for another one":       {other, "for another one"},
+			"for another namespace": {elsewhere, "for another namespace"},
+		} {
+			raw, err := trust.SignReceipt(&c.receipt, transfertest.KeyOf(c.key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			liar := w.machine(name, node.ShareAll, func(h transfer.Handler) transfer.Handler { return &promiser{h, raw} })
+			alice.meet(liar)
+			if got := alice.offers("acme-1", 1, ids...); got.Enough() {
+				t.Errorf("a receipt %s counts: %+v", name, got)
+			}
+			alice.eventually("to ban who lied", func() bool {
+				return len(alice.link.Banned()) > 0 && !slices.ContainsFunc(alice.link.Connected(), func(c transfer.Conn) bool { return c.Peer() == liar.link.Self().ID })
+			})
 		}
-		liar := w.machine(name, node.ShareAll, func(h transfer.Handler) transfer.Handler { return &promiser{h, raw} })
-		alice.meet(liar)
-		if got := alice.offers("acme-1", 1, ids...); got.Enough() {
-			t.Errorf("a receipt %s counts: %+v", name, got)
+		if all, err := alice.list.Receipts(t.Context(), a, ids[0]); err != nil || len(all) != 0 {
+			t.Errorf("%d receipts are kept, %v", len(all), err)
 		}
-		alice.eventually("to ban who lied", func() bool {
-			return len(alice.link.Banned()) > 0 && !slices.ContainsFunc(alice.link.Connected(), func(c transfer.Conn) bool { return c.Peer() == liar.link.Self().ID })
-		})
-	}
-	if all, err := alice.list.Receipts(t.Context(), a, ids[0]); err != nil || len(all) != 0 {
-		t.Errorf("%d receipts are kept, %v", len(all), err)
-	}
+	})
 }
 
 // promiser says of every offer that it is stored, with one receipt for all.
@@ -299,26 +306,28 @@ func (p *promiser) Offer(_ context.Context, _ transfer.Remote, _ namespace.Addre
 
 // TestOfferOfWrongContent: a publication whose content is not what it says is refused, not listed, and refused again.
 func TestOfferOfWrongContent(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	seed := w.machine("seed", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	app := alice.nix.build("app", "1", 300_000)
-	ids := alice.publishesFor("acme-1", app)
-	wrong := alice.republishesWrong("acme-1", app)
-	seed.seeds(a, 0)
-	seed.meet(alice)
-	for range 2 {
-		if c := alice.offers("acme-1", 1, wrong); len(c.Refused) != 1 || c.Refused[0].Why != "content did not verify" {
-			t.Fatalf("wrong content: %+v", c)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		seed := w.machine("seed", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		app := alice.nix.build("app", "1", 300_000)
+		ids := alice.publishesFor("acme-1", app)
+		wrong := alice.republishesWrong("acme-1", app)
+		seed.seeds(a, 0)
+		seed.meet(alice)
+		for range 2 {
+			if c := alice.offers("acme-1", 1, wrong); len(c.Refused) != 1 || c.Refused[0].Why != "content did not verify" {
+				t.Fatalf("wrong content: %+v", c)
+			}
 		}
-	}
-	if c := alice.offers("acme-1", 1, ids...); !c.Enough() {
-		t.Errorf("right content: %+v", c)
-	}
-	if info, err := seed.list.PublicationInfo(t.Context(), a, wrong); err == nil && info.Listed {
-		t.Error("the seed lists what did not verify")
-	}
+		if c := alice.offers("acme-1", 1, ids...); !c.Enough() {
+			t.Errorf("right content: %+v", c)
+		}
+		if info, err := seed.list.PublicationInfo(t.Context(), a, wrong); err == nil && info.Listed {
+			t.Error("the seed lists what did not verify")
+		}
+	})
 }
 
 // republishesWrong publishes a path that has p's content under a NarHash that is not its own.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -220,79 +221,84 @@ func TestRevocationAsksSeeds(t *testing.T) {
 // TestCountersigned: the root's node publishes what a writer did under both signatures, which a Nix that knows the root key
 // alone verifies, and takes it back with what it countersigned: a forged path does not live on under the root's name.
 func TestCountersigned(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	ci := newKey(t, "ci-main")
-	alice.addsWriter("acme-1", ci)
-	good, bad := alice.nix.build("good", "1", 1000), alice.nix.build("bad", "1", 1000)
-	kept := alice.publishesAs("acme-1", ci, good)
-	dropped := alice.publishesAs("acme-1", ci, bad)
-	bySigner := func(p nix.StorePath, k nix.PublicKey) bool {
-		found, err := alice.list.Lookup(t.Context(), a, p.Hash())
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		ci := newKey(t, "ci-main")
+		alice.addsWriter("acme-1", ci)
+		good, bad := alice.nix.build("good", "1", 1000), alice.nix.build("bad", "1", 1000)
+		kept := alice.publishesAs("acme-1", ci, good)
+		dropped := alice.publishesAs("acme-1", ci, bad)
+		bySigner := func(p nix.StorePath, k nix.PublicKey) bool {
+			found, err := alice.list.Lookup(t.Context(), a, p.Hash())
+			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+				t.Fatal(err)
+			}
+			for _, v := range found {
+				if v.Signer() != k {
+					continue
+				}
+				signed := 0
+				for _, s := range v.Entry().Sigs {
+					if a.Key().Verify(v.Entry().Fingerprint(), s) || ci.Public().Verify(v.Entry().Fingerprint(), s) {
+						signed++
+					}
+				}
+				return signed == 2 || k == ci.Public()
+			}
+			return false
+		}
+		for _, p := range []nix.StorePath{good, bad} {
+			alice.eventuallyWithin(40*time.Second, "to countersign "+p.Base(), func() bool { return bySigner(p, a.Key()) })
+		}
+		before := alice.list.Stats(a).Publications
+		if before != 4 {
+			t.Errorf("%d publications, want two and two that countersign them", before)
+		}
+		plan, err := alice.PlanRevocation(t.Context(), node.RevokeRequest{Alias: "acme-1", Name: "ci-main"})
+		if err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range found {
-			if v.Signer() != k {
-				continue
-			}
-			signed := 0
-			for _, s := range v.Entry().Sigs {
-				if a.Key().Verify(v.Entry().Fingerprint(), s) || ci.Public().Verify(v.Entry().Fingerprint(), s) {
-					signed++
-				}
-			}
-			return signed == 2 || k == ci.Public()
+		plan.Keep = slices.DeleteFunc(plan.Keep, func(id namespace.ID) bool { return id == dropped })
+		if _, err := alice.Revoke(t.Context(), "acme-1", nil, plan); err != nil {
+			t.Fatal(err)
 		}
-		return false
-	}
-	for _, p := range []nix.StorePath{good, bad} {
-		alice.eventuallyWithin(40*time.Second, "to countersign "+p.Base(), func() bool { return bySigner(p, a.Key()) })
-	}
-	before := alice.list.Stats(a).Publications
-	if before != 4 {
-		t.Errorf("%d publications, want two and two that countersign them", before)
-	}
-	plan, err := alice.PlanRevocation(t.Context(), node.RevokeRequest{Alias: "acme-1", Name: "ci-main"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan.Keep = slices.DeleteFunc(plan.Keep, func(id namespace.ID) bool { return id == dropped })
-	if _, err := alice.Revoke(t.Context(), "acme-1", nil, plan); err != nil {
-		t.Fatal(err)
-	}
-	if found, err := alice.list.Lookup(t.Context(), a, bad.Hash()); err == nil && len(found) > 0 {
-		t.Errorf("the dropped path lives on, signed by %s", found[0].Signer().Name)
-	}
-	if !alice.counts(a, kept) || !bySigner(good, a.Key()) {
-		t.Error("what is kept lost its countersignature")
-	}
+		if found, err := alice.list.Lookup(t.Context(), a, bad.Hash()); err == nil && len(found) > 0 {
+			t.Errorf("the dropped path lives on, signed by %s", found[0].Signer().Name)
+		}
+		if !alice.counts(a, kept) || !bySigner(good, a.Key()) {
+			t.Error("what is kept lost its countersignature")
+		}
+	})
 }
 
 // TestCountersignedElsewhere: a machine with the root key that revokes a writer without knowing of a countersignature which
 // another one made does not leave it in force.
 func TestCountersignedElsewhere(t *testing.T) {
-	w := newWorld(t)
-	alice, twin := w.machine("alice", node.ShareAll, nil), w.machine("twin", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	ci := newKey(t, "ci-main")
-	alice.addsWriter("acme-1", ci)
-	twin.meet(alice)
-	twin.uses(a)
-	bad := alice.nix.build("bad", "1", 1000)
-	forged := alice.publishesAs("acme-1", ci, bad)
-	twin.eventually("to have the publication", func() bool { return twin.counts(a, forged) })
-	alice.link.Disconnect(twin.link.Self().ID)
-	alice.eventuallyWithin(40*time.Second, "to countersign", func() bool { return alice.list.Stats(a).Publications == 2 })
-	root := alice.keys.all[0]
-	if _, err := twin.Revoke(t.Context(), "acme-1", &root, report.Revocation{Key: ci.Public().String(), All: true}); err != nil {
-		t.Fatal(err)
-	}
-	alice.meet(twin)
-	alice.eventuallyWithin(60*time.Second, "to take its countersignature back", func() bool {
-		found, err := alice.list.Lookup(t.Context(), a, bad.Hash())
-		return errors.Is(err, catalog.ErrNotFound) || err == nil && len(found) == 0
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice, twin := w.machine("alice", node.ShareAll, nil), w.machine("twin", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		ci := newKey(t, "ci-main")
+		alice.addsWriter("acme-1", ci)
+		twin.meet(alice)
+		twin.uses(a)
+		bad := alice.nix.build("bad", "1", 1000)
+		forged := alice.publishesAs("acme-1", ci, bad)
+		twin.eventually("to have the publication", func() bool { return twin.counts(a, forged) })
+		w.net.Cut(alice.link.Self().ID, twin.link.Self().ID)
+		alice.eventuallyWithin(40*time.Second, "to countersign", func() bool { return alice.list.Stats(a).Publications == 2 })
+		root := alice.keys.all[0]
+		if _, err := twin.Revoke(t.Context(), "acme-1", &root, report.Revocation{Key: ci.Public().String(), All: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.net.Heal()
+		alice.meet(twin)
+		alice.eventuallyWithin(60*time.Second, "to take its countersignature back", func() bool {
+			found, err := alice.list.Lookup(t.Context(), a, bad.Hash())
+			return errors.Is(err, catalog.ErrNotFound) || err == nil && len(found) == 0
+		})
 	})
 }
 
@@ -335,82 +341,86 @@ func TestRetract(t *testing.T) {
 
 // TestDocumentIsRenewed: from half of its life on, and what stands in it stays.
 func TestDocumentIsRenewed(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	ci := newKey(t, "ci-main")
-	alice.addsWriter("acme-1", ci)
-	w.passes(100 * 24 * time.Hour)
-	seeds := []string{"/ip4/192.0.2.1/tcp/7670"}
-	about := "renewed"
-	if _, err := alice.EditDocument(t.Context(), "acme-1", nil, node.DocumentEdit{About: &about, Seeds: &seeds}); err != nil {
-		t.Fatal(err)
-	}
-	if s := alice.list.Stats(a); s.Serial != 3 {
-		t.Fatalf("serial %d", s.Serial)
-	}
-	w.passes(200 * 24 * time.Hour)
-	alice.eventuallyWithin(40*time.Second, "to renew the document", func() bool { return alice.list.Stats(a).Serial == 4 })
-	policy, _ := alice.list.Policy(a)
-	d, _ := policy.Document()
-	if v := d.Value(); len(v.Writers) != 1 || v.About != about || !slices.Equal(v.Seeds, seeds) || v.Expires.Before(w.now().Add(364*24*time.Hour)) || v.Previous.IsZero() {
-		t.Errorf("renewed: %+v", v)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		ci := newKey(t, "ci-main")
+		alice.addsWriter("acme-1", ci)
+		w.passes(100 * 24 * time.Hour)
+		seeds := []string{"/ip4/192.0.2.1/tcp/7670"}
+		about := "renewed"
+		if _, err := alice.EditDocument(t.Context(), "acme-1", nil, node.DocumentEdit{About: &about, Seeds: &seeds}); err != nil {
+			t.Fatal(err)
+		}
+		if s := alice.list.Stats(a); s.Serial != 3 {
+			t.Fatalf("serial %d", s.Serial)
+		}
+		w.passes(200 * 24 * time.Hour)
+		alice.eventuallyWithin(40*time.Second, "to renew the document", func() bool { return alice.list.Stats(a).Serial == 4 })
+		policy, _ := alice.list.Policy(a)
+		d, _ := policy.Document()
+		if v := d.Value(); len(v.Writers) != 1 || v.About != about || !slices.Equal(v.Seeds, seeds) || v.Expires.Before(w.now().Add(364*24*time.Hour)) || v.Previous.IsZero() {
+			t.Errorf("renewed: %+v", v)
+		}
+	})
 }
 
 // TestPins: versions of a pin live on while it keeps them, and no longer.
 func TestPins(t *testing.T) {
-	w := newWorld(t)
-	alice := w.machine("alice", node.ShareAll, nil)
-	a := alice.creates("acme-1")
-	var ids []namespace.ID
-	for _, salt := range []string{"1", "2", "3"} {
-		p := alice.nix.build("app", salt, 1000)
-		done, err := alice.Publish(t.Context(), alice.nix, node.PublishRequest{Alias: "acme-1", Roots: []nix.StorePath{p}, Pins: []namespace.Pin{{Name: "main", Last: 2}}})
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareAll, nil)
+		a := alice.creates("acme-1")
+		var ids []namespace.ID
+		for _, salt := range []string{"1", "2", "3"} {
+			p := alice.nix.build("app", salt, 1000)
+			done, err := alice.Publish(t.Context(), alice.nix, node.PublishRequest{Alias: "acme-1", Roots: []nix.StorePath{p}, Pins: []namespace.Pin{{Name: "main", Last: 2}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, done.Publications...)
+			w.passes(time.Minute)
+		}
+		loose := alice.publishesFor("acme-1", alice.nix.build("loose", "1", 1000))[0]
+		pins, err := alice.Pins(t.Context(), "acme-1")
+		if err != nil || len(pins.Pins) != 1 || pins.Pins[0].Versions != 2 || pins.Pins[0].Last != 2 {
+			t.Fatalf("pins: %+v, %v", pins, err)
+		}
+		living := func(want ...bool) func() bool {
+			return func() bool {
+				for i, id := range append(slices.Clone(ids), loose) {
+					if alice.counts(a, id) != want[i] {
+						return false
+					}
+				}
+				return true
+			}
+		}
+		// Publications live for 90 days. The first version and what was never pinned are over after that, the others are renewed.
+		w.passes(60 * 24 * time.Hour)
+		alice.eventuallyWithin(40*time.Second, "to renew what is pinned", func() bool {
+			info, err := alice.list.PublicationInfo(t.Context(), a, ids[2])
+			return err == nil && info.Lives.After(w.now().Add(80*24*time.Hour))
+		})
+		w.passes(40 * 24 * time.Hour)
+		alice.eventually("to keep two versions", living(false, true, true, false))
+		if _, err := alice.Pin(t.Context(), node.PinRequest{Alias: "acme-1", Name: "main", Last: 1}); err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, done.Publications...)
-		w.passes(time.Minute)
-	}
-	loose := alice.publishesFor("acme-1", alice.nix.build("loose", "1", 1000))[0]
-	pins, err := alice.Pins(t.Context(), "acme-1")
-	if err != nil || len(pins.Pins) != 1 || pins.Pins[0].Versions != 2 || pins.Pins[0].Last != 2 {
-		t.Fatalf("pins: %+v, %v", pins, err)
-	}
-	living := func(want ...bool) func() bool {
-		return func() bool {
-			for i, id := range append(slices.Clone(ids), loose) {
-				if alice.counts(a, id) != want[i] {
-					return false
-				}
-			}
-			return true
+		if pins, err := alice.Pins(t.Context(), "acme-1"); err != nil || len(pins.Pins) != 1 || pins.Pins[0].Versions != 1 {
+			t.Errorf("one version: %+v, %v", pins, err)
 		}
-	}
-	// Publications live for 90 days. The first version and what was never pinned are over after that, the others are renewed.
-	w.passes(60 * 24 * time.Hour)
-	alice.eventuallyWithin(40*time.Second, "to renew what is pinned", func() bool {
-		info, err := alice.list.PublicationInfo(t.Context(), a, ids[2])
-		return err == nil && info.Lives.After(w.now().Add(80*24*time.Hour))
+		if _, err := alice.Pin(t.Context(), node.PinRequest{Alias: "acme-1", Name: "main", Delete: true}); err != nil {
+			t.Fatal(err)
+		}
+		if pins, err := alice.Pins(t.Context(), "acme-1"); err != nil || len(pins.Pins) != 0 {
+			t.Errorf("after the end: %+v, %v", pins, err)
+		}
+		w.passes(100 * 24 * time.Hour)
+		alice.eventually("to keep nothing", living(false, false, false, false))
+		if _, err := alice.Pin(t.Context(), node.PinRequest{Alias: "acme-1", Name: "main", Delete: true}); !errors.Is(err, node.ErrNoPin) {
+			t.Errorf("a pin that is not there: %v", err)
+		}
 	})
-	w.passes(40 * 24 * time.Hour)
-	alice.eventually("to keep two versions", living(false, true, true, false))
-	if _, err := alice.Pin(t.Context(), node.PinRequest{Alias: "acme-1", Name: "main", Last: 1}); err != nil {
-		t.Fatal(err)
-	}
-	if pins, err := alice.Pins(t.Context(), "acme-1"); err != nil || len(pins.Pins) != 1 || pins.Pins[0].Versions != 1 {
-		t.Errorf("one version: %+v, %v", pins, err)
-	}
-	if _, err := alice.Pin(t.Context(), node.PinRequest{Alias: "acme-1", Name: "main", Delete: true}); err != nil {
-		t.Fatal(err)
-	}
-	if pins, err := alice.Pins(t.Context(), "acme-1"); err != nil || len(pins.Pins) != 0 {
-		t.Errorf("after the end: %+v, %v", pins, err)
-	}
-	w.passes(100 * 24 * time.Hour)
-	alice.eventually("to keep nothing", living(false, false, false, false))
-	if _, err := alice.Pin(t.Context(), node.PinRequest{Alias: "acme-1", Name: "main", Delete: true}); !errors.Is(err, node.ErrNoPin) {
-		t.Errorf("a pin that is not there: %v", err)
-	}
 }
