@@ -81,6 +81,11 @@ func (c *Client) Writers(ctx context.Context, r NamespaceRequest) (report.Writer
 	return get[report.Writers](ctx, c, "writers/"+segment(r.Namespace), nil)
 }
 
+// Expired asks what of a namespace goes first.
+func (c *Client) Expired(ctx context.Context, r NamespaceRequest) (report.Expired, error) {
+	return get[report.Expired](ctx, c, "expired/"+segment(r.Namespace), nil)
+}
+
 // Pins asks for the pins of a namespace.
 func (c *Client) Pins(ctx context.Context, r NamespaceRequest) (report.Pins, error) {
 	return get[report.Pins](ctx, c, "pins/"+segment(r.Namespace), nil)

@@ -50,6 +50,7 @@ type Daemon interface {
 	Retract(ctx context.Context, r RetractRequest) (report.Retraction, error)
 	Edit(ctx context.Context, r EditRequest) (report.Edited, error)
 	Pins(ctx context.Context, r NamespaceRequest) (report.Pins, error)
+	Expired(ctx context.Context, r NamespaceRequest) (report.Expired, error)
 	Pin(ctx context.Context, r PinRequest) (report.Pinned, error)
 	// Copies has publications copied by others. It calls progress as Publish does.
 	Copies(ctx context.Context, r CopiesRequest, progress func(report.OfferProgress)) (report.Copies, error)

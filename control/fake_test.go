@@ -58,6 +58,11 @@ func (f *fake) Pins(_ context.Context, r NamespaceRequest) (report.Pins, error) 
 	return report.Pins{Schema: "flurry/pins/1", Alias: r.Namespace, Pins: []report.Pin{}}, f.err
 }
 
+func (f *fake) Expired(_ context.Context, r NamespaceRequest) (report.Expired, error) {
+	f.asked = r
+	return report.Expired{Schema: "flurry/expired/1", Alias: r.Namespace, Publications: []report.ExpiredPublication{}}, f.err
+}
+
 func (f *fake) AddWriter(_ context.Context, r AddWriterRequest) (report.WriterChange, error) {
 	f.asked = r
 	return report.WriterChange{Schema: "add-writer"}, f.err

@@ -55,6 +55,8 @@ func TestRoundTrip(t *testing.T) {
 		}, NewRequest{"n", "k", "a", time.Hour, "lan"}, report.New{Schema: "flurry/new/1", Alias: "n"}},
 		{"writers", func(ctx context.Context) (any, error) { return c.Writers(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},
 			report.Writers{Schema: "flurry/writers/1", Alias: "n", Writers: []report.Writer{}}},
+		{"expired", func(ctx context.Context) (any, error) { return c.Expired(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},
+			report.Expired{Schema: "flurry/expired/1", Alias: "n", Publications: []report.ExpiredPublication{}}},
 		{"pins", func(ctx context.Context) (any, error) { return c.Pins(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},
 			report.Pins{Schema: "flurry/pins/1", Alias: "n", Pins: []report.Pin{}}},
 		{"add-writer", func(ctx context.Context) (any, error) {

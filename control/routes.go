@@ -36,6 +36,9 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	look(mux, "GET /v1/writers/{namespace}", func(ctx context.Context, q *query) (report.Writers, error) {
 		return answer(ctx, q, NamespaceRequest{Namespace: q.path("namespace")}, d.Writers)
 	})
+	look(mux, "GET /v1/expired/{namespace}", func(ctx context.Context, q *query) (report.Expired, error) {
+		return answer(ctx, q, NamespaceRequest{Namespace: q.path("namespace")}, d.Expired)
+	})
 	look(mux, "GET /v1/pins/{namespace}", func(ctx context.Context, q *query) (report.Pins, error) {
 		return answer(ctx, q, NamespaceRequest{Namespace: q.path("namespace")}, d.Pins)
 	})

@@ -102,7 +102,7 @@ func whyNot(sp Space, d *namespace.Document, info catalog.PublicationInfo) (repo
 	case info.Standing.State == trust.Held:
 		return report.Unknown, fmt.Sprintf("%s published it with a date in the future, %s: it is held back until then", sp.Alias, info.Time.Format(time.RFC3339))
 	case info.Standing.State == trust.Expired:
-		return report.Expired, fmt.Sprintf("%s published it until %s, and nobody renewed it", sp.Alias, info.Expires.Format(time.DateOnly))
+		return report.RanOut, fmt.Sprintf("%s published it until %s, and nobody renewed it", sp.Alias, info.Expires.Format(time.DateOnly))
 	case !errors.As(info.Standing.Err, &refusal):
 		return "", ""
 	case refusal.Why == trust.Withdrawn:

@@ -48,7 +48,7 @@ func TestWhyNotGiven(t *testing.T) {
 			denied:          {report.Retracted, `acme-1 retracted it: "contains a token"`},
 			withdrawn:       {report.Retracted, `acme-1 retracted it: "the wrong branch"`},
 			revoked:         {report.WriterGone, "acme-1 revoked its writer ci-main"},
-			expired:         {report.Expired, "and nobody renewed it"},
+			expired:         {report.RanOut, "and nobody renewed it"},
 			path("unheard"): {report.Unknown, "no namespace in use has published it"},
 		} {
 			why, err := alice.Why(t.Context(), p.Hash())

@@ -149,7 +149,7 @@ func TestWhy(t *testing.T) {
 // TestVerdicts: a path can be had, or it is the exit code for what cannot.
 func TestVerdicts(t *testing.T) {
 	for v, want := range map[Verdict]int{Here: 0, Available: 0, RememberedNo: 0, NotAsked: 0,
-		Unknown: 5, NoProvider: 5, Incomplete: 5, Untrusted: 5, Corrupt: 5, Retracted: 5, WriterGone: 5, Expired: 5, Frozen: 5, "later": 5} {
+		Unknown: 5, NoProvider: 5, Incomplete: 5, Untrusted: 5, Corrupt: 5, Retracted: 5, WriterGone: 5, RanOut: 5, Frozen: 5, "later": 5} {
 		if v.Exit() != want {
 			t.Errorf("%s: %d", v, v.Exit())
 		}

@@ -24,7 +24,7 @@ const (
 	Corrupt      Verdict = "corrupt"       // what was published does not match its NarHash
 	Retracted    Verdict = "retracted"     // published once, and taken back by the namespace's owner
 	WriterGone   Verdict = "revoked"       // published by a writer that was revoked since
-	Expired      Verdict = "expired"       // published once, and nobody renewed it
+	RanOut       Verdict = "expired"       // published once, and nobody renewed it
 	Frozen       Verdict = "frozen"        // published after the namespace's document expired
 )
 

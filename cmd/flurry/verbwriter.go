@@ -226,6 +226,15 @@ func (v verbs) Pins(ctx context.Context, r control.NamespaceRequest) (report.Pin
 	return p, documentProblem(sp, err)
 }
 
+// Expired lists what goes first.
+func (v verbs) Expired(ctx context.Context, r control.NamespaceRequest) (report.Expired, error) {
+	sp, err := v.find(r.Namespace)
+	if err != nil {
+		return report.Expired{}, err
+	}
+	return v.node.Expired(ctx, sp.Alias)
+}
+
 // Pin names published paths, or changes a pin.
 func (v verbs) Pin(ctx context.Context, r control.PinRequest) (report.Pinned, error) {
 	sp, err := v.find(r.Namespace)

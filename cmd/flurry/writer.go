@@ -184,6 +184,7 @@ func (sh *shell) retractCommand() *cobra.Command {
 
 func (sh *shell) pinCommand() *cobra.Command {
 	var r control.PinRequest
+	var expired bool
 	cmd := &cobra.Command{
 		Use:               "pin NAMESPACE [NAME [PATH…]]",
 		Short:             "keep paths under a name, with a history; without NAME: list the pins",
@@ -195,6 +196,10 @@ func (sh *shell) pinCommand() *cobra.Command {
 			given := cmd.Flags().Changed
 			rule := given("keep-last") || given("keep-for")
 			switch {
+			case expired && (len(args) > 1 || rule || r.Delete):
+				return usage("flurry pin "+args[0]+" --expired", "--expired lists, and changes nothing")
+			case expired:
+				return sh.expired(cmd, args[0])
 			case len(args) == 1 && (rule || r.Delete):
 				return usage("flurry pin --help", "which pin? The form is: %s", form(cmd))
 			case len(args) == 1:
@@ -225,8 +230,17 @@ func (sh *shell) pinCommand() *cobra.Command {
 	f.IntVar(&r.KeepLast, "keep-last", 0, "keep the last `N` versions; 1, or what the pin says already, where nothing is said")
 	f.Lookup("keep-last").DefValue = ""
 	f.Var((*durationFlag)(&r.KeepFor), "keep-for", "keep versions for `DURATION`, instead of a number")
+	f.BoolVar(&expired, "expired", false, "list what has expired or will soon, what goes first when room is needed before the rest")
 	f.BoolVar(&r.Delete, "delete", false, "end the pin: what it alone kept lives as long as it was published for")
 	return cmd
+}
+
+func (sh *shell) expired(cmd *cobra.Command, space string) error {
+	e, err := sh.daemon().Expired(cmd.Context(), control.NamespaceRequest{Namespace: space})
+	if err != nil {
+		return err
+	}
+	return sh.answer(e, func(w io.Writer) { e.PrintText(w, time.Now()) })
 }
 
 func (sh *shell) pins(cmd *cobra.Command, space string) error {
