@@ -7,6 +7,9 @@
 //
 //	go run ./bench -r1 r1.paths -r2 r2.paths
 //
+// The measurement called sources makes hosts in network namespaces, and wants root, iproute2 and nftables; without them it
+// is left out.
+//
 // The two files name the store paths of a closure and of its rebuild, a line each.
 package main
 
@@ -89,6 +92,7 @@ func (b *bench) all(ctx context.Context, only string) error {
 		{"rebuild", b.rebuild},
 		{"memory", b.memory},
 		{"catalog", b.catalog},
+		{"sources", b.sources},
 	}
 	fmt.Fprintf(b.out, "closure: %d paths, %.0f MB of NARs; medians of %d; %s\n\n", len(b.r1), float64(narBytes(ctx, b.r1))/1e6, b.rounds, time.Now().UTC().Format(time.DateOnly))
 	for _, m := range measurements {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/flurry-nix/flurry/internal/netlab"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -31,6 +32,7 @@ func freePort() (string, error) {
 // daemon is a running flurry.
 type daemon struct {
 	b       *bench
+	host    *netlab.Host // what it runs on; nil: this machine
 	cmd     *exec.Cmd
 	state   string
 	gateway string
@@ -45,23 +47,38 @@ func (b *bench) daemon(ctx context.Context, name string, args ...string) (*daemo
 		return nil, err
 	}
 	d := &daemon{b: b, state: filepath.Join(b.dir, name), port: port}
-	d.cmd = exec.CommandContext(ctx, b.flurry, append([]string{"daemon", "--config", os.DevNull, "--state", d.state, "--gateway", "127.0.0.1:0",
-		"--port", port, "--loopback", "--lan=false", "--quota", "100GiB", "-q"}, args...)...)
+	return d, d.start(ctx, append([]string{"--config", os.DevNull, "--loopback"}, args...)...)
+}
+
+// start runs the daemon where it belongs, and waits until it answers.
+func (d *daemon) start(ctx context.Context, args ...string) error {
+	line := on(d.host, append([]string{d.b.flurry, "daemon", "--state", d.state, "--gateway", "127.0.0.1:0", "--port", d.port,
+		"--lan=false", "--quota", "100GiB", "-q"}, args...)...)
+	d.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	d.cmd.Stderr = os.Stderr
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	var s report.Status
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		if err = d.ask(ctx, &s, "status"); err == nil {
+		err := d.ask(ctx, &s, "status")
+		if err == nil {
 			d.gateway, d.key = s.Gateway.URL, s.Gateway.Signer
-			return d, nil
+			return nil
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%s does not answer: %w", name, err)
+			return fmt.Errorf("the daemon on %s does not answer: %w", d.state, err)
 		}
 	}
+}
+
+// on is the command line that runs args on a host; nil: on this machine.
+func on(h *netlab.Host, args ...string) []string {
+	if h == nil {
+		return args
+	}
+	return h.Enter(args...)
 }
 
 // stop ends the daemon and waits for it.
@@ -177,13 +194,17 @@ func (b *bench) nginx(ctx context.Context, root string) (url string, stop func()
 }
 
 // nix runs a Nix command with a home of its own.
-func (b *bench) nix(ctx context.Context, args ...string) error {
+func (b *bench) nix(ctx context.Context, args ...string) error { return b.nixOn(ctx, nil, args...) }
+
+// nixOn does so on a host.
+func (b *bench) nixOn(ctx context.Context, h *netlab.Host, args ...string) error {
 	home, err := os.MkdirTemp(b.dir, "home-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(home)
-	cmd := exec.CommandContext(ctx, "nix", append([]string{"--extra-experimental-features", "nix-command", "--option", "substituters", ""}, args...)...)
+	line := on(h, append([]string{"nix", "--extra-experimental-features", "nix-command", "--option", "substituters", ""}, args...)...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home, "NIX_CONFIG=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("nix %s: %w: %s", args[0], err, out)
@@ -193,6 +214,11 @@ func (b *bench) nix(ctx context.Context, args ...string) error {
 
 // copyFrom is how long nix copy takes to bring paths from url into an empty store.
 func (b *bench) copyFrom(ctx context.Context, url, key string, paths []string) (float64, error) {
+	return b.copyOn(ctx, nil, url, key, paths)
+}
+
+// copyOn is copyFrom on a host.
+func (b *bench) copyOn(ctx context.Context, h *netlab.Host, url, key string, paths []string) (float64, error) {
 	root, err := os.MkdirTemp(b.dir, "root-")
 	if err != nil {
 		return 0, err
@@ -203,7 +229,7 @@ func (b *bench) copyFrom(ctx context.Context, url, key string, paths []string) (
 	} else {
 		args = append(args, "--option", "trusted-public-keys", key)
 	}
-	took, err := timed(func() error { return b.nix(ctx, append(args, paths...)...) })
+	took, err := timed(func() error { return b.nixOn(ctx, h, append(args, paths...)...) })
 	if err != nil {
 		return 0, err
 	}

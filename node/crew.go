@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -86,22 +87,20 @@ func (c *crew) work(ctx context.Context, r *remote, p *provider) {
 		if missing == 0 {
 			return
 		}
-		mine, hope := d.claim(d.node.peers.share(r), p)
+		f := c.field(r, p)
+		mine, hope := d.claim(p, f)
 		if !hope {
 			d.node.peers.setAbsent(r, d.key.body)
 			return
 		}
-		if len(mine) == 0 {
-			select {
-			case <-ctx.Done():
-			case <-r.gone:
+		if mine == nil {
+			if !c.pause(ctx, r, wake) {
 				return
-			case <-wake:
 			}
 			continue
 		}
 		err := c.fetch(ctx, r, mine)
-		if errors.Is(err, transfer.ErrAbsent) && d.missed(p, mine) {
+		if errors.Is(err, errOvertaken) || errors.Is(err, transfer.ErrAbsent) && d.missed(mine) {
 			err = nil // it may have other chunks
 		}
 		d.release(mine)
@@ -115,37 +114,71 @@ func (c *crew) work(ctx context.Context, r *remote, p *provider) {
 	}
 }
 
-// share is how many raw bytes one claim of r is for: half a second's worth by its measured speed.
-func (p *peers) share(r *remote) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r.rate == 0 {
-		return claimBytes / 4
+// pause waits until there may be something to claim, or somebody to overtake; false: the work is over.
+func (c *crew) pause(ctx context.Context, r *remote, wake <-chan struct{}) bool {
+	look := time.NewTimer(overtakeAfter / 2)
+	defer look.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.gone:
+		return false
+	case <-wake:
+	case <-c.download.node.peers.eases(r):
+	case <-look.C:
 	}
-	return min(max(int(r.rate/2), content.MaxChunk), claimBytes)
+	return true
 }
 
-// errStalled says that a peer delivered nothing for stallTime.
-var errStalled = errors.New("stalled")
+// field is what is known of the peers of the download, for p, which is r, to claim by.
+func (c *crew) field(r *remote, p *provider) field {
+	c.mu.Lock()
+	at := maps.Clone(c.at)
+	c.mu.Unlock()
+	f := field{pace: make(map[*provider]*pace, len(at))}
+	all, measured := 0.0, 0
+	for r, p := range at {
+		now := c.download.node.peers.pace(r)
+		f.pace[p] = &now
+		if now.rate > 0 {
+			all += now.rate
+			measured++
+		}
+	}
+	mine := f.pace[p]
+	f.room = mine.most - mine.asked
+	f.share = 1 / float64(len(at))
+	if measured == 0 {
+		return f
+	}
+	mean := all / float64(measured) // which those that were never measured are taken to have
+	own := mine.rate
+	if own == 0 {
+		own = mean
+	}
+	f.share = own / (all + mean*float64(len(at)-measured))
+	f.others = all - mine.rate
+	return f
+}
 
-// fetch asks r for the chunks mine and takes in what comes.
-func (c *crew) fetch(ctx context.Context, r *remote, mine []int) error {
+// fetch asks r for the chunks of mine and takes in what comes.
+func (c *crew) fetch(ctx context.Context, r *remote, mine *order) error {
 	d := c.download
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(stallTime, func() { cancel(errStalled) })
-	defer watchdog.Stop()
-	start, raw := time.Now(), 0
-	err := r.conn.Chunks(ctx, d.key.address, d.key.body, ranges(mine), func(run transfer.Run) error {
-		n, err := c.take(ctx, run)
-		watchdog.Reset(stallTime)
+	d.begin(mine, cancel)
+	d.node.peers.ask(r, mine.size)
+	raw := 0
+	defer func() { d.node.peers.answered(r, mine.size-raw) }()
+	err := r.conn.Chunks(ctx, d.key.address, d.key.body, ranges(mine.chunks), func(run transfer.Run) error {
+		n, err := c.take(ctx, mine, run)
+		d.node.stats.fetched.Add(uint64(n))
+		d.node.peers.came(r, n)
 		raw += n
 		return err
 	})
-	d.node.stats.fetched.Add(uint64(raw))
-	d.node.peers.measured(r, raw, time.Since(start))
-	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
-		return cause
+	if err != nil && errors.Is(context.Cause(ctx), errOvertaken) {
+		return errOvertaken
 	}
 	return err
 }
@@ -164,7 +197,7 @@ func ranges(indexes []int) []transfer.Range {
 }
 
 // take checks every chunk of run against its id and puts it into the store; it returns the raw bytes taken.
-func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
+func (c *crew) take(ctx context.Context, mine *order, run transfer.Run) (int, error) {
 	chunks := c.download.body.body.Chunks
 	if uint64(run.First)+uint64(run.Count) > uint64(len(chunks)) {
 		return 0, lied(fmt.Errorf("run %d+%d is outside of a body of %d chunks", run.First, run.Count, len(chunks)))
@@ -179,9 +212,9 @@ func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
 		data, err := store.ReceiveFrame(ctx, c.batch, c.download.node.Codec, store.ChunkKey(chunks[i].ID), f)
 		switch {
 		case err == nil:
-			c.download.arrived(i, data, true)
+			c.download.arrived(i, mine, data, true)
 		case data != nil && ctx.Err() == nil: // the bytes are right, and the store did not take them
-			if err := c.hold(ctx, i, data); err != nil {
+			if err := c.hold(ctx, i, mine, data); err != nil {
 				return raw, err
 			}
 		case errors.Is(err, store.ErrCorrupt):
@@ -195,14 +228,14 @@ func (c *crew) take(ctx context.Context, run transfer.Run) (int, error) {
 }
 
 // hold keeps chunk i in memory for a reader, once there is room; at once if a reader waits for it.
-func (c *crew) hold(ctx context.Context, i int, data []byte) error {
+func (c *crew) hold(ctx context.Context, i int, mine *order, data []byte) error {
 	d := c.download
 	for {
 		d.mu.Lock()
 		full, wake := d.heldSize >= 2*heldBytes && d.wanted[i] == 0, d.wake
 		d.mu.Unlock()
 		if !full {
-			d.arrived(i, data, false)
+			d.arrived(i, mine, data, false)
 			return nil
 		}
 		select {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -28,7 +27,11 @@ type download struct {
 	mu       sync.Mutex
 	scanned  bool
 	state    []chunkState
-	missing  int         // chunks that are neither here nor held
+	missing  int // chunks that are neither here nor held
+	free     int // raw bytes of the chunks that are free
+	orders   map[*order]bool
+	asked    map[int][]*order // of each chunk that is claimed, by whom
+	twins    twins
 	from     int         // where claims begin: near the lowest chunk that a reader waits for
 	wanted   map[int]int // how many readers wait for each chunk
 	held     map[int][]byte
@@ -54,6 +57,7 @@ const (
 	chunkClaimed                   // asked of a peer
 	chunkHere                      // in the store
 	chunkHeld                      // in memory, waiting for a reader
+	chunkTwin                      // has the bytes of an earlier chunk, and comes with it
 )
 
 // join returns the running download of body, or starts one. The caller must leave it.
@@ -64,8 +68,8 @@ func (n *Node) join(v trust.Verified, body *parsedBody) (*download, error) {
 	if d, ok := n.downloads[key]; ok && d.enter() {
 		return d, nil
 	}
-	d := &download{node: n, key: key, v: v, body: body, done: make(chan struct{}), state: make([]chunkState, len(body.body.Chunks)),
-		held: make(map[int][]byte), wanted: make(map[int]int), wake: make(chan struct{}), readers: 1, progress: n.Now()}
+	d := &download{node: n, key: key, v: v, body: body, done: make(chan struct{}), twins: findTwins(body.body.Chunks), state: make([]chunkState, len(body.body.Chunks)),
+		orders: make(map[*order]bool), asked: make(map[int][]*order), held: make(map[int][]byte), wanted: make(map[int]int), wake: make(chan struct{}), readers: 1, progress: n.Now()}
 	ctx, cancel, running := n.tasks.Context()
 	if !running {
 		return nil, ErrOffline
@@ -132,7 +136,7 @@ func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
 					d.mu.Unlock()
 					return data, nil
 				}
-				d.state[i] = chunkFree // another reader took it: once more
+				d.set(i, chunkFree) // another reader took it: once more
 				d.missing++
 				d.tell()
 			}
@@ -157,7 +161,7 @@ func (d *download) wait(ctx context.Context, i int) ([]byte, error) {
 func (d *download) want(i int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.wanted[i]++; d.heldSize >= heldBytes {
+	if d.wanted[d.twins.first(i)]++; d.heldSize >= heldBytes {
 		d.tell() // workers wait for room
 	}
 }
@@ -165,8 +169,9 @@ func (d *download) want(i int) {
 func (d *download) unwant(i int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.wanted[i]--; d.wanted[i] == 0 {
-		delete(d.wanted, i)
+	first := d.twins.first(i)
+	if d.wanted[first]--; d.wanted[first] == 0 {
+		delete(d.wanted, first)
 	}
 }
 
@@ -235,7 +240,14 @@ func (d *download) scan(ctx context.Context, batch store.Batch) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state, d.missing, d.scanned = state, missing, true
+	d.missing, d.scanned = missing, true
+	for i, s := range state {
+		if first := d.twins.first(i); s == chunkFree && first != i && state[first] == chunkFree {
+			s = chunkTwin
+		}
+		d.state[i] = chunkClaimed
+		d.set(i, s)
+	}
 	d.tell()
 	return nil
 }
@@ -296,91 +308,12 @@ func (d *download) holding() bool {
 	return len(d.held) > 0
 }
 
-// claim takes for p up to size raw bytes of free chunks, those that readers wait for first; while memory is full, only
-// those. hope is false when p has nothing of what is missing.
-func (d *download) claim(size int, p *provider) (mine []int, hope bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	first, full := d.first(p), d.heldSize >= heldBytes
-	ranges, previous := 0, -2
-	for k := range d.state {
-		i := (first + k) % len(d.state)
-		if d.state[i] == chunkHere || d.state[i] == chunkHeld || p.lacks[i] {
-			continue
-		}
-		hope = true
-		if d.state[i] != chunkFree || full && d.wanted[i] == 0 {
-			continue
-		}
-		if i != previous+1 {
-			ranges++
-		}
-		if size <= 0 || ranges > claimRanges {
-			break
-		}
-		previous = i
-		d.state[i] = chunkClaimed
-		size -= int(d.body.body.Chunks[i].Length)
-		mine = append(mine, i)
-	}
-	return mine, hope
-}
-
-// first is where a claim of p begins: at the lowest free chunk that a reader waits for, but anywhere when p had nothing of
-// what was asked last. It is called with mu held.
-func (d *download) first(p *provider) int {
-	if p.vain > 0 {
-		return rand.IntN(len(d.state))
-	}
-	first := -1
-	for i := range d.wanted {
-		if d.state[i] == chunkFree && !p.lacks[i] && (first < 0 || i < first) {
-			first = i
-		}
-	}
-	if first < 0 {
-		return d.from
-	}
-	return first
-}
-
-// missed notes that p said it lacks those of mine that did not come, and reports whether it is worth asking for others.
-func (d *download) missed(p *provider, mine []int) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	missed := 0
-	for _, i := range mine {
-		if d.state[i] == chunkClaimed {
-			p.lacks[i] = true
-			missed++
-		}
-	}
-	if missed < len(mine) {
-		p.vain = 0
-	} else {
-		p.vain++
-	}
-	return p.vain < vainClaims
-}
-
-// release frees those of mine that did not come.
-func (d *download) release(mine []int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, i := range mine {
-		if d.state[i] == chunkClaimed {
-			d.state[i] = chunkFree
-		}
-	}
-	d.tell()
-}
-
 // lost notes that chunk i, which was held for here, is not: it is fetched.
 func (d *download) lost(i int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state[i] == chunkHere {
-		d.state[i] = chunkFree
+		d.set(i, chunkFree)
 		d.missing++
 		d.tell()
 	}
@@ -393,25 +326,64 @@ func (d *download) peek(i int) []byte {
 	return d.recent.get(i)
 }
 
-// arrived notes that chunk i came, and that it is in the store, or in memory alone. data is not changed any more.
-func (d *download) arrived(i int, data []byte, stored bool) {
+// arrived notes that chunk i came by c, and that it is in the store, or in memory alone. data is not changed any more.
+func (d *download) arrived(i int, c *order, data []byte, stored bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.brought(i, c)
 	if d.state[i] == chunkHere || d.state[i] == chunkHeld {
 		return
 	}
-	d.missing--
 	d.progress = d.node.Now()
-	if stored {
-		d.state[i] = chunkHere
-		d.fresh += len(data)
-		d.recent.put(i, data)
-	} else {
-		d.state[i] = chunkHeld
-		d.held[i] = data
-		d.heldSize += len(data)
+	d.settle(i, data, stored)
+	for _, j := range d.twins.others[i] {
+		if d.state[j] == chunkTwin {
+			d.settle(j, data, stored)
+		}
 	}
 	d.tell()
+}
+
+// settle notes where chunk i is from now on. It is called with mu held.
+func (d *download) settle(i int, data []byte, stored bool) {
+	d.missing--
+	if stored {
+		d.set(i, chunkHere)
+		d.fresh += len(data)
+		d.recent.put(i, data)
+		return
+	}
+	d.set(i, chunkHeld)
+	d.held[i] = data
+	d.heldSize += len(data)
+}
+
+// twins are the chunks of a body that have the bytes of an earlier one: each comes with that one.
+type twins struct {
+	earlier map[int]int   // the first chunk with the same bytes, of those that are not the first
+	others  map[int][]int // those, of the first
+}
+
+func findTwins(chunks []content.Piece) twins {
+	t := twins{make(map[int]int), make(map[int][]int)}
+	seen := make(map[content.ChunkID]int, len(chunks))
+	for i, c := range chunks {
+		if first, ok := seen[c.ID]; ok {
+			t.earlier[i] = first
+			t.others[first] = append(t.others[first], i)
+			continue
+		}
+		seen[c.ID] = i
+	}
+	return t
+}
+
+// first is the first chunk with the bytes of chunk i.
+func (t twins) first(i int) int {
+	if first, ok := t.earlier[i]; ok {
+		return first
+	}
+	return i
 }
 
 // recent keeps the chunks that came last, at most recentBytes of them.

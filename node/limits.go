@@ -64,18 +64,28 @@ const (
 	providersWanted = 64
 	dialsAtOnce     = 8
 
-	// claimBytes is the raw size of one chunk request, claimsEach how many of them a provider has under way: enough to fill
-	// a fast line (2 × 4 MiB a round trip), little enough that a stalled peer holds up little.
+	// claimBytes is the most raw bytes of one question for chunks, claimLeast the least where there are so many, since each
+	// costs a stream and a seek. claimsEach is how many of them a provider has under way for one body, so that its line is
+	// not idle between two.
 	claimBytes  = 4 << 20
+	claimLeast  = 256 << 10
 	claimsEach  = 2
 	claimRanges = 1024
+	// askAhead is how much may be under way from a peer for all bodies together, in time at its measured speed: more than a
+	// round trip, so that its line is full; little enough that what is asked next is not long in coming, and that little
+	// is asked twice when it disappears. It is askedAtFirst where its speed is not known.
+	askAhead     = time.Second / 2
+	askedAtFirst = 512 << 10
+	// A peer's speed is measured over the last speedOver in which something was under way from it, and from speedLeast bytes on.
+	speedOver  = 2 * time.Second
+	speedLeast = 128 << 10
+	// overtakeAfter is how late a peer is at the least before what was asked of it is asked of another one as well.
+	overtakeAfter = 200 * time.Millisecond
 	// vainClaims: a peer that had nothing of so many claims in a row, at places taken by chance, is not asked for more of
 	// that body: it has little of it.
 	vainClaims = 8
 	// providersAtOnce bounds the peers one body is fetched from.
 	providersAtOnce = 6
-	// stallTime: a provider that delivers nothing for so long is overtaken.
-	stallTime = 3 * time.Second
 	// searchTime: so long a download looks for a provider before its readers are told that there is none.
 	searchTime = 10 * time.Second
 	// absentMemory is how long "I do not have it" is remembered of a peer, and how long it is remembered that nobody was

@@ -36,7 +36,7 @@ type remote struct {
 	seeds  map[namespace.Address]time.Time     // when it was last seen to mirror a namespace
 	asks   map[namespace.Address]chan struct{} // closed when it asks about a namespace; of those for which that is waited for
 	absent map[content.BodyID]time.Time
-	rate   float64 // bytes a second of raw chunks, exponentially weighted; 0: never measured
+	load   load
 	polls  map[namespace.Address]bool
 	vain   map[namespace.Address]int // publications that were fetched for nothing since one was taken
 }
@@ -180,21 +180,6 @@ func (p *peers) setAbsent(r *remote, b content.BodyID) {
 	p.changed()
 }
 
-// measured notes that r delivered raw bytes in d.
-func (p *peers) measured(r *remote, raw int, d time.Duration) {
-	if raw < 64<<10 || d <= 0 {
-		return // too little to say anything about speed
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := float64(raw) / d.Seconds()
-	if r.rate == 0 {
-		r.rate = now
-		return
-	}
-	r.rate += (now - r.rate) / 4
-}
-
 // serving lists the peers that answer for a, best first: the LAN before others, then by measured speed. With a body,
 // those that just said they do not have it are left out.
 func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
@@ -220,7 +205,7 @@ func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
 			}
 			return 1
 		}
-		if c := cmp.Compare(y.rate, x.rate); c != 0 {
+		if c := cmp.Compare(y.load.rate(), x.load.rate()); c != 0 {
 			return c
 		}
 		return cmp.Compare(x.conn.Peer(), y.conn.Peer())

@@ -308,8 +308,14 @@ func (f *fakeNix) build(name, salt string, size int, refs ...nix.StorePath) nix.
 		}
 		copy(data[at:], all[k%len(all)].Hash().String())
 	}
+	f.add(p, refs, map[string]*nix.NarNode{"bin": {Type: 'x', Data: data}, "name": {Type: 'f', Data: []byte(name)}})
+	return p
+}
+
+// add makes p a directory of entries. It is called with mu held.
+func (f *fakeNix) add(p nix.StorePath, refs []nix.StorePath, entries map[string]*nix.NarNode) {
 	var nar bytes.Buffer
-	tree := &nix.NarNode{Type: 'd', Entries: map[string]*nix.NarNode{"bin": {Type: 'x', Data: data}, "name": {Type: 'f', Data: []byte(name)}}}
+	tree := &nix.NarNode{Type: 'd', Entries: entries}
 	if err := tree.WriteNar(&nar); err != nil {
 		panic(err)
 	}
@@ -317,7 +323,6 @@ func (f *fakeNix) build(name, salt string, size int, refs ...nix.StorePath) nix.
 	info := daemon.PathInfo{Path: p, NarHash: sha256.Sum256(nar.Bytes()), NarSize: uint64(nar.Len()), References: append(refs[:len(refs):len(refs)], p), Ultimate: true}
 	f.infos[p] = info
 	f.order = append(f.order, p)
-	return p
 }
 
 func (f *fakeNix) nar(p nix.StorePath) []byte {

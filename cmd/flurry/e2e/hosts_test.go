@@ -143,9 +143,9 @@ func (p *process) received() uint64 {
 	return s.Traffic.Received
 }
 
-// inFlight bounds what of a peer's answers is lost when it disappears: the runs that it was sending, 2 MiB raw at most
-// for each of the claims that it had.
-const inFlight = 8 << 20
+// inFlight bounds what is lost of a peer's answers when it disappears: what was asked of it and had not come, which is half a
+// second of what it brings. Here that is 2.5 MB as sent, and the receiver goes by raw bytes.
+const inFlight = 4 << 20
 
 // TestSeedKilledMidCopy: the publisher is off, and one of two seeds disappears while Nix copies a closure. The copy ends
 // well, and nothing is fetched twice but what was in flight.
