@@ -242,6 +242,10 @@ func (p *pull) finish(w *wave) error {
 				return err
 			}
 		case res.New:
+			if res.Standing.State == trust.Held {
+				p.node.Log.Info("publication dated ahead; held until then, not refused", "namespace", p.address.Name(), "publication", w.pubs[i].ID().Short(),
+					"by", w.pubs[i].Signer().Name, "dated", w.pubs[i].Value().Time)
+			}
 			came++
 			p.queue = append(p.queue, res.Missing...)
 		}
