@@ -151,6 +151,11 @@ func (c *Client) Wait(ctx context.Context, r WaitRequest, progress func(report.W
 	return post[report.Wait](ctx, c, "wait", r, progress)
 }
 
+// Collect has given up what is not to be kept.
+func (c *Client) Collect(ctx context.Context, r CollectRequest, progress func(report.CollectProgress)) (report.Collected, error) {
+	return post[report.Collected](ctx, c, "collect", r, progress)
+}
+
 // Check has the store read.
 func (c *Client) Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error) {
 	return post[report.Check](ctx, c, "check", r, progress)

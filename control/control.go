@@ -63,6 +63,8 @@ type Daemon interface {
 	Wait(ctx context.Context, r WaitRequest, progress func(report.WaitProgress)) (report.Wait, error)
 	// Check calls progress as Publish does.
 	Check(ctx context.Context, r CheckRequest, progress func(report.CheckProgress)) (report.Check, error)
+	// Collect calls progress as Publish does.
+	Collect(ctx context.Context, r CollectRequest, progress func(report.CollectProgress)) (report.Collected, error)
 	Health(ctx context.Context) (report.Health, error)
 }
 
@@ -223,3 +225,8 @@ type WaitRequest struct {
 
 // CheckRequest reads everything in the store and compares it with its name.
 type CheckRequest struct{}
+
+// CollectRequest gives up what is not to be kept: what was retracted, what has expired, what was left, what nothing names.
+type CollectRequest struct {
+	DryRun bool `json:"dry_run,omitempty"` // count, and give up nothing
+}

@@ -145,6 +145,14 @@ func (f *fake) Check(_ context.Context, r CheckRequest, progress func(report.Che
 	return c, f.err
 }
 
+func (f *fake) Collect(_ context.Context, r CollectRequest, progress func(report.CollectProgress)) (report.Collected, error) {
+	f.asked = r
+	progress(report.CollectProgress{Done: 1, Of: 2})
+	c := report.Collected{DryRun: r.DryRun, Contents: 7}
+	c.Complete()
+	return c, f.err
+}
+
 func (f *fake) Health(context.Context) (report.Health, error) {
 	f.asked = "health"
 	return report.Health{Status: "ok", Reasons: []string{}}, f.err

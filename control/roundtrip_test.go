@@ -96,6 +96,8 @@ func TestRoundTrip(t *testing.T) {
 		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, done("n")},
 		{"check", func(ctx context.Context) (any, error) { return c.Check(ctx, CheckRequest{}, nil) }, CheckRequest{},
 			report.Check{Schema: "flurry/check/1", Event: "done", Chunks: 7, Damaged: []string{}}},
+		{"collect", func(ctx context.Context) (any, error) { return c.Collect(ctx, CollectRequest{true}, nil) }, CollectRequest{true},
+			report.Collected{Schema: "flurry/collect/1", Event: "done", DryRun: true, Contents: 7, Why: []report.CollectedWhy{}}},
 		{"health", func(ctx context.Context) (any, error) { return c.Health(ctx) }, "health", report.Health{Status: "ok", Reasons: []string{}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -59,6 +59,7 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	act(mux, "POST /v1/stop-seed", guard{roles, Admin, "change what this machine mirrors"}, d.StopSeed)
 	stream(mux, "POST /v1/wait", guard{roles, Anyone, "wait"}, d.Wait)
 	stream(mux, "POST /v1/check", guard{roles, Admin, "have the whole store read"}, d.Check)
+	stream(mux, "POST /v1/collect", guard{roles, Admin, "give up what is stored"}, d.Collect)
 	return mux
 }
 

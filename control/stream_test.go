@@ -37,6 +37,10 @@ func TestProgress(t *testing.T) {
 	if _, err := c.Check(t.Context(), CheckRequest{}, func(p report.CheckProgress) { checked = append(checked, p) }); err != nil || len(checked) != 1 || checked[0].Of != 2 {
 		t.Errorf("%v, %v", checked, err)
 	}
+	var collected []report.CollectProgress
+	if _, err := c.Collect(t.Context(), CollectRequest{}, func(p report.CollectProgress) { collected = append(collected, p) }); err != nil || len(collected) != 1 || collected[0].Of != 2 {
+		t.Errorf("%v, %v", collected, err)
+	}
 }
 
 // TestProgressIsThinned: a client is not told more often than it can read.

@@ -54,6 +54,7 @@ func TestOtherUser(t *testing.T) {
 				{"use", Admin, func() error { _, err := c.Use(ctx, UseRequest{}); return err }},
 				{"leave", Admin, func() error { _, err := c.Leave(ctx, LeaveRequest{}); return err }},
 				{"new", Admin, func() error { _, err := c.New(ctx, NewRequest{}); return err }},
+				{"collect", Admin, func() error { _, err := c.Collect(ctx, CollectRequest{}, nil); return err }},
 				{"check", Admin, func() error { _, err := c.Check(ctx, CheckRequest{}, nil); return err }},
 			} {
 				f.asked = nil

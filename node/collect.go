@@ -18,7 +18,8 @@ import (
 type CollectRequest struct {
 	// DryRun only counts.
 	DryRun bool
-	// Dead: what expired more than two days ago, or is of a namespace that was left, goes too, needed or not.
+	// Dead: what expired more than two days ago, or is of a namespace that was left, goes too, needed or not. Where Need is 0
+	// it is what the store wants by its quota.
 	Dead bool
 	// Need is how many bytes of room are wanted. For them goes, in this order and only as far as it must: what nothing names,
 	// what was left, what expired, and what is cached of namespaces that are merely used. What lives in a namespace that is
@@ -42,6 +43,13 @@ func (n *Node) Collect(ctx context.Context, r CollectRequest) (report.Collected,
 		return report.Collected{}, err
 	}
 	defer sweeper.Close()
+	if r.Dead && r.Need == 0 {
+		room, err := n.Store.Room(ctx)
+		if err != nil {
+			return report.Collected{}, err
+		}
+		r.Need = wanting(room)
+	}
 	c := &collection{node: n, request: r, sweeper: sweeper, now: n.Now(), marks: newMarks(n), out: report.Collected{DryRun: r.DryRun}}
 	if err := c.run(ctx); err != nil {
 		return c.out, fmt.Errorf("collect: %w", err)

@@ -230,6 +230,19 @@ func TestPublish(t *testing.T) {
 	golden(t, "publish-progress", PublishProgress{Paths: 29, PathsDone: 3, Bytes: 61_300_000, BytesDone: 5, NewBytes: 2}, nil)
 }
 
+func TestCollected(t *testing.T) {
+	nothing := Collected{Kept: 1234}
+	would := Collected{DryRun: true, Publications: 2, Contents: 29, Bytes: 61_300_000, Freed: 60_100_000, Kept: 6_549_825_126, Waiting: 5_000_000,
+		Why: []CollectedWhy{{"refused", 1_000_000}, {"expired", 50_000_000}, {"left", 9_000_000}, {"cache", 1_200_000}, {"orphan", 100_000}}, Used: 7_000_000_000, Quota: 20 << 30}
+	did := would
+	did.DryRun = false
+	for name, c := range map[string]Collected{"collect-nothing": nothing, "collect-dry": would, "collect": did} {
+		c.Complete()
+		golden(t, name, c, func(b *bytes.Buffer) { c.PrintText(b) })
+	}
+	golden(t, "collect-progress", CollectProgress{Done: 1, Of: 2}, nil)
+}
+
 func TestCheck(t *testing.T) {
 	good := Check{Chunks: 412_991, Others: 1, Bytes: 6_549_825_126, Rebuilt: true}
 	bad := Check{Chunks: 5, Others: 2, Bytes: 10, Damaged: []string{"chunk 1", "chunk 2"}, OutOfUse: 1, Repaired: 1}

@@ -113,6 +113,15 @@ func (v verbs) Check(ctx context.Context, _ control.CheckRequest, progress func(
 	return checkStore(ctx, v.packs, progress)
 }
 
+// Collect gives up what is not to be kept.
+func (v verbs) Collect(ctx context.Context, r control.CollectRequest, progress func(report.CollectProgress)) (report.Collected, error) {
+	c, err := v.node.Collect(ctx, node.CollectRequest{DryRun: r.DryRun, Dead: true, Progress: progress})
+	if full := (*store.FullError)(nil); errors.As(err, &full) {
+		return c, diskFull(v.cfg.State, full)
+	}
+	return c, err
+}
+
 // Health says whether everything is as it should be.
 func (v verbs) Health(ctx context.Context) (report.Health, error) {
 	h := report.Health{Status: "ok", Reasons: []string{}}

@@ -136,13 +136,13 @@ func nixProblem(err error) error {
 
 // diskFull says which bound was met, and what then.
 func diskFull(state string, full *store.FullError) *report.Problem {
-	p := &report.Problem{ID: "disk-full", Exit: report.ExitFailed, Try: []string{"free room on the disk, then the same again"}}
+	p := &report.Problem{ID: "disk-full", Exit: report.ExitFailed, Try: []string{"flurry store gc --dry-run        says what can go", "free room on the disk, then the same again"}}
 	switch {
 	case full.Cause != nil:
 		p.Message = fmt.Sprintf("%s: writing failed: %v", state, full.Cause)
 	case full.Quota != 0:
 		p.Message = fmt.Sprintf("%s: %s of %s of quota are used: nothing new is stored", state, report.Size(full.Used), report.Size(full.Quota))
-		p.Try = []string{"a larger quota: flurry daemon --quota SIZE, or [store] quota in flurry.toml"}
+		p.Try = []string{"flurry store gc --dry-run        says what can go", "a larger quota: flurry daemon --quota SIZE, or [store] quota in flurry.toml"}
 	default:
 		p.Message = fmt.Sprintf("%s: %s free, under the reserve of %s: nothing new is stored", state, report.Size(full.Free), report.Size(full.Reserve))
 	}

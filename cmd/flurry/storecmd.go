@@ -23,12 +23,12 @@ import (
 func (sh *shell) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "store COMMAND",
-		Short:   "look after what lies on the disk: check, stat",
+		Short:   "look after what lies on the disk: check, gc, stat",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    sh.group,
-		Example: "  flurry store stat\n  flurry store check",
+		Example: "  flurry store stat\n  flurry store check\n  flurry store gc --dry-run",
 	}
-	cmd.AddCommand(sh.storeCheckCommand(), sh.storeStatCommand())
+	cmd.AddCommand(sh.storeCheckCommand(), sh.storeCollectCommand(), sh.storeStatCommand())
 	return cmd
 }
 
@@ -150,6 +150,37 @@ func storeProblem(state string, err error) error {
 		return &report.Problem{ID: "may-not", Exit: report.ExitNoDaemon, Message: fmt.Sprintf("this user may not use %s", state), Try: []string{"sudo flurry …", "or another state directory: --state DIR"}}
 	}
 	return err
+}
+
+func (sh *shell) storeCollectCommand() *cobra.Command {
+	var r control.CollectRequest
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "give up what is not to be kept",
+		Long: "That is what was retracted, what expired more than two days ago, what is of namespaces that were\n" +
+			"left, and what nothing names. Of what is merely used something goes only where the store is nearly\n" +
+			"full. The daemon does the same by itself when it needs room. What lives in a namespace that is\n" +
+			"published or mirrored here stays.",
+		Args:              sh.args(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Example:           "  flurry store gc --dry-run\n  flurry store gc",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bar := sh.progress("store")
+			c, err := sh.daemon().Collect(cmd.Context(), r, func(p report.CollectProgress) {
+				bar.set(uint64(p.Done), uint64(p.Of), "collecting")
+			})
+			bar.end()
+			if err != nil {
+				return err
+			}
+			if err := sh.answer(c, c.PrintText); err != nil {
+				return err
+			}
+			return exit(c.Exit)
+		},
+	}
+	cmd.Flags().BoolVar(&r.DryRun, "dry-run", false, "say what would go, and give up nothing")
+	return cmd
 }
 
 func (sh *shell) storeStatCommand() *cobra.Command {
