@@ -282,11 +282,11 @@ func (d *download) supervise(ctx context.Context, batch store.Batch) error {
 		if missing > 0 {
 			crew.hire(ctx)
 		}
-		switch {
-		case crew.size() > 0 || missing == 0:
-		case idle > searchTime:
+		switch alone := crew.size() == 0; {
+		case missing == 0:
+		case alone && idle > searchTime:
 			return fmt.Errorf("%w: %s", ErrNoProvider, d.v.Path().Base())
-		case !sought:
+		case !sought && (alone || idle > silentTime):
 			sought = true
 			d.node.tasks.Go(func(ctx context.Context) { d.node.seek(ctx, d.key.address, d.v.Path().Hash()) })
 		}

@@ -86,6 +86,8 @@ const (
 	vainClaims = 8
 	// providersAtOnce bounds the peers one body is fetched from.
 	providersAtOnce = 6
+	// silentTime: when nothing came for so long, others are looked for who have it.
+	silentTime = 3 * time.Second
 	// searchTime: so long a download looks for a provider before its readers are told that there is none.
 	searchTime = 10 * time.Second
 	// absentMemory is how long "I do not have it" is remembered of a peer, and how long it is remembered that nobody was

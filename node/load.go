@@ -27,7 +27,8 @@ func (l *load) pass(now time.Time) {
 	}
 }
 
-// rate is how many raw bytes came a second; 0: too little came to say.
+// rate is how many raw bytes came a second; 0: too little came to say, also when that is long ago: a peer that was silent
+// is tried like one that is new.
 func (l *load) rate() float64 {
 	if l.busy <= 0 || l.came < speedLeast {
 		return 0

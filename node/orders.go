@@ -60,21 +60,24 @@ func (p *pace) takes(size int) time.Duration {
 // p has nothing of what is missing. There may be hope and nothing to claim.
 //
 // Claims are a part of what is free, by p's part of the speed of all, and become smaller with it, so that all end at the
-// same time. A slow peer is asked for what readers need last. Near the end a peer that would bring its chunks after the others have brought the rest is not asked; what
-// was asked of a peer that is late all the same is asked of another one as well.
+// same time. A slow peer is asked for what readers need last. Near the end a peer that would bring its chunks after the
+// others have brought the rest is not asked; what was asked of a peer that is late all the same is asked of another one as
+// well.
 func (d *download) claim(p *provider, f field) (c *order, hope bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.free == 0 {
+	switch {
+	case d.missing == 0: // it came meanwhile
+		return nil, true
+	case d.free == 0:
 		return d.overtake(p, f)
-	}
-	if d.tooSlow(p, f) {
+	case d.tooSlow(p, f):
 		return nil, true
 	}
 	size := min(max(int(float64(d.free)*f.share/claimsEach), claimLeast), claimBytes, max(f.room, 1))
 	c = &order{by: p}
 	first, full := d.first(p), d.heldSize >= heldBytes
-	if d.heldSize == 0 && f.slow(p, claimLeast) {
+	if d.heldSize == 0 && p.vain == 0 && f.slow(p, claimLeast) {
 		first = d.last(size)
 	}
 	ranges, previous := 0, -2
@@ -208,9 +211,9 @@ func (d *download) first(p *provider) int {
 // last is where the last size raw bytes that are free begin: what a slow peer brings should not be waited for by readers. It
 // is called with mu held.
 func (d *download) last(size int) int {
-	i := len(d.state) - 1
-	for ; i > 0 && size > 0; i-- {
-		if d.state[i] == chunkFree {
+	i := len(d.state)
+	for i > 0 && size > 0 {
+		if i--; d.state[i] == chunkFree {
 			size -= d.length(i)
 		}
 	}
