@@ -105,9 +105,12 @@ func (n *Node) learnText(ctx context.Context, r *remote, a namespace.Address, id
 	if !ok {
 		return transfer.RefusedDocument, nil
 	}
-	raw, err := n.textOf(ctx, r, a, id)
+	raw, err := n.fetchText(ctx, r, a, id)
 	if err != nil && !isLie(err) {
 		return transfer.RefusedBusy, nil // it does not give what it offers: another time
+	}
+	if err == nil {
+		err = checkText(raw, id)
 	}
 	if err != nil {
 		n.ban(r, err.Error())

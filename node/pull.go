@@ -260,7 +260,7 @@ func (p *pull) finish(w *wave) error {
 // fetchOne fetches and verifies one publication; none, without an error, if the peer does not have it or this node may not
 // take it.
 func (p *pull) fetchOne(ctx context.Context, id namespace.ID) (trust.Publication, error) {
-	raw, err := p.node.textOf(ctx, p.from, p.address, id)
+	raw, err := p.node.fetchText(ctx, p.from, p.address, id)
 	if errors.Is(err, transfer.ErrAbsent) {
 		return trust.Publication{}, nil // withdrawn or expired there meanwhile
 	}
@@ -268,10 +268,13 @@ func (p *pull) fetchOne(ctx context.Context, id namespace.ID) (trust.Publication
 		return trust.Publication{}, err
 	}
 	pub, err := p.policy.VerifyPublication(raw)
-	if err != nil {
-		return trust.Publication{}, p.refused(id, err)
+	if err == nil && pub.ID() == id {
+		return pub, nil
 	}
-	return pub, nil
+	if other := checkText(raw, id); other != nil {
+		return trust.Publication{}, other
+	}
+	return trust.Publication{}, p.refused(id, err)
 }
 
 // refused tells a lie (nobody's signature) from a difference of view (a writer that one of the two documents knows).
@@ -285,9 +288,16 @@ func (p *pull) refused(id namespace.ID, err error) error {
 	return nil
 }
 
-// textOf fetches the text of a publication from r, and makes sure that it is the one that was asked for. A peer that is busy
-// is asked again for a while.
-func (n *Node) textOf(ctx context.Context, r *remote, a namespace.Address, id namespace.ID) ([]byte, error) {
+// checkText makes sure that raw is the text that was asked for.
+func checkText(raw []byte, id namespace.ID) error {
+	if got, err := namespace.TextID(raw); err != nil || got != id {
+		return lied(fmt.Errorf("publication %s: other bytes came", id.Short()))
+	}
+	return nil
+}
+
+// fetchText fetches the text of a publication from r, which may be other bytes. A peer that is busy is asked again for a while.
+func (n *Node) fetchText(ctx context.Context, r *remote, a namespace.Address, id namespace.ID) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTextTimeout)
 	defer cancel()
 	for {
@@ -299,9 +309,6 @@ func (n *Node) textOf(ctx context.Context, r *remote, a namespace.Address, id na
 		}
 		if err != nil {
 			return nil, err
-		}
-		if got, err := namespace.TextID(raw); err != nil || got != id {
-			return nil, lied(fmt.Errorf("publication %s: other bytes came", id.Short()))
 		}
 		return raw, nil
 	}
