@@ -77,13 +77,13 @@ type surveyed struct {
 	most    worth         // what its living publications are worth
 	states  map[namespace.ID]worth
 	claims  map[namespace.ID]*claim
-	denied  map[nix.PathHash]bool
-	entries map[namespace.ID]map[nix.PathHash]bool // of publications that name a denied path: what is not denied
+	denied  map[nix.PathHash][]nix.NarHash
+	entries map[namespace.ID]map[nix.PathHash]nix.NarHash // of publications that name a denied path
 }
 
 func (n *Node) surveyOne(ctx context.Context, to *survey, a namespace.Address) error {
 	s := &surveyed{node: n, to: to, address: a, most: n.worthOf(a), states: make(map[namespace.ID]worth), claims: make(map[namespace.ID]*claim),
-		denied: make(map[nix.PathHash]bool), entries: make(map[namespace.ID]map[nix.PathHash]bool)}
+		denied: make(map[nix.PathHash][]nix.NarHash), entries: make(map[namespace.ID]map[nix.PathHash]nix.NarHash)}
 	if err := s.documents(ctx); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (s *surveyed) documents(ctx context.Context) error {
 		}
 	}
 	for _, x := range d.Value().Denied {
-		s.denied[x.Path] = true
+		s.denied[x.Path] = append(s.denied[x.Path], x.NarHash)
 	}
 	return nil
 }
@@ -244,26 +244,44 @@ func (s *surveyed) use(ctx context.Context, use catalog.BodyUse) (worth, error) 
 	if !known {
 		return s.most, nil // it came just now, or is kept of an upstream namespace
 	}
-	if w == worthNothing || !use.Alive || !s.denied[use.Path] {
+	hashes := s.denied[use.Path]
+	if w == worthNothing || len(hashes) == 0 {
 		return w, nil
 	}
-	stays, asked := s.entries[use.Publication]
-	if !asked {
-		entries, err := s.node.Catalog.PublicationEntries(ctx, s.address, use.Publication)
-		if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, catalog.ErrDistrusted) {
-			return w, nil
-		}
-		if err != nil {
-			return w, err
-		}
-		stays = make(map[nix.PathHash]bool)
-		for _, v := range entries {
-			stays[v.Path().Hash()] = true
-		}
-		s.entries[use.Publication] = stays
+	entries, err := s.entriesOf(ctx, use.Publication)
+	if err != nil {
+		return w, err
 	}
-	if !stays[use.Path] {
+	if hash, known := entries[use.Path]; known && slices.Contains(hashes, hash) {
 		return worthNothing, nil
 	}
 	return w, nil
+}
+
+// entriesOf is the NarHash of each path of a publication, by its text; none when that cannot be read.
+func (s *surveyed) entriesOf(ctx context.Context, id namespace.ID) (map[nix.PathHash]nix.NarHash, error) {
+	if entries, asked := s.entries[id]; asked {
+		return entries, nil
+	}
+	entries := make(map[nix.PathHash]nix.NarHash)
+	s.entries[id] = entries
+	raw, err := s.node.Catalog.RawPublication(ctx, s.address, id)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return entries, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	note, err := namespace.ParseNote(raw)
+	if err != nil {
+		return entries, nil
+	}
+	text, err := namespace.ParsePublication(note.Text)
+	if err != nil {
+		return entries, nil
+	}
+	for i := range text.Entries {
+		entries[text.Entries[i].Path.Hash()] = text.Entries[i].NarHash
+	}
+	return entries, nil
 }
