@@ -105,11 +105,13 @@ type LeaveRequest struct {
 
 // NewRequest makes a namespace here.
 type NewRequest struct {
-	Name  string        `json:"name,omitempty"`
-	Key   string        `json:"key,omitempty"` // a secret key to adopt, instead of a name
-	About string        `json:"about,omitempty"`
-	Keep  time.Duration `json:"keep,omitempty"`
-	Share string        `json:"share,omitempty"`
+	Name string `json:"name,omitempty"`
+	Key  string `json:"key,omitempty"` // a secret key to adopt, instead of a name
+	// Elsewhere: the key is kept somewhere else, and not by the daemon, which makes a writer's key for itself.
+	Elsewhere bool          `json:"elsewhere,omitempty"`
+	About     string        `json:"about,omitempty"`
+	Keep      time.Duration `json:"keep,omitempty"`
+	Share     string        `json:"share,omitempty"`
 }
 
 // PublishRequest publishes the closure of paths.

@@ -71,13 +71,14 @@ func (l Leave) PrintText(w io.Writer) {
 
 // New is the outcome of `flurry new`.
 type New struct {
-	Schema  string    `json:"schema"` // flurry/new/1
-	Alias   string    `json:"alias"`
-	Address string    `json:"address"`
-	KeyFile string    `json:"key_file"`
-	Adopted bool      `json:"adopted"` // the key was there before
-	Serial  uint64    `json:"serial"`
-	Expires time.Time `json:"expires"`
+	Schema     string    `json:"schema"` // flurry/new/1
+	Alias      string    `json:"alias"`
+	Address    string    `json:"address"`
+	KeyFile    string    `json:"key_file"`
+	WriterFile string    `json:"writer_key_file,omitempty"` // of the key that this machine publishes with, where the root's is elsewhere
+	Adopted    bool      `json:"adopted"`                   // the key was there before
+	Serial     uint64    `json:"serial"`
+	Expires    time.Time `json:"expires"`
 }
 
 // PrintText writes the new namespace's address and what comes next.
@@ -87,6 +88,9 @@ func (n New) PrintText(w io.Writer) {
 		known, copied = "   (the key your users already have in nix.conf)", ", copied. Keep your own copy somewhere else."
 	}
 	fmt.Fprintf(w, "%s is a namespace now.\n  address   %s%s\n  root key  %s%s\n", n.Alias, n.Address, known, n.KeyFile, copied)
+	if n.WriterFile != "" {
+		fmt.Fprintf(w, "  writer    %s: this machine publishes with it\n", n.WriterFile)
+	}
 	fmt.Fprintf(w, "  document  serial %d, valid until %s\n", n.Serial, n.Expires.Format(time.DateOnly))
 	fmt.Fprintf(w, "next: flurry publish %s PATH        flurry show %s --card\n", n.Alias, n.Alias)
 }

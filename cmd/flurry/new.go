@@ -23,16 +23,19 @@ const defaultKeep = 90 * 24 * time.Hour
 
 func (sh *shell) newCommand() *cobra.Command {
 	r := control.NewRequest{Keep: defaultKeep}
-	var keyFile string
+	var keyFile, rootTo string
 	cmd := &cobra.Command{
 		Use:        "new [NAME]",
 		Short:      "make a namespace here, or adopt a Nix signing key as one",
 		Args:       sh.args(0, 1),
 		SuggestFor: []string{"create", "init", "generate"},
-		Example:    "  flurry new acme-1\n  flurry new --key /etc/nix/acme-1.sec",
+		Example:    "  flurry new acme-1 --root-to /media/stick/acme-1.sec\n  flurry new --key /etc/nix/acme-1.sec",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (keyFile != "") {
 				return usage("flurry new --help", "a namespace is made from a NAME or from --key FILE")
+			}
+			if rootTo != "" && keyFile != "" {
+				return usage("flurry new NAME --root-to FILE", "--root-to is for a key that is made now; the one in --key is in a file already")
 			}
 			if r.Keep <= 0 || r.Keep > namespace.MaxLife {
 				return usage("--keep 90d", "--keep: publications live for 1s to %s", days(namespace.MaxLife))
@@ -46,6 +49,9 @@ func (sh *shell) newCommand() *cobra.Command {
 			} else if r.Name = args[0]; strings.Contains(r.Name, ":") {
 				return badName(r.Name[:strings.Index(r.Name, ":")+1]+"…", "a name alone, no key; to adopt a key: flurry new --key FILE")
 			}
+			if rootTo != "" {
+				return sh.newElsewhere(cmd, r, rootTo)
+			}
 			n, err := sh.daemon().New(cmd.Context(), r)
 			if err != nil {
 				return err
@@ -55,12 +61,50 @@ func (sh *shell) newCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&keyFile, "key", "", "adopt the Nix secret key in `FILE`")
+	f.StringVar(&rootTo, "root-to", "", "write the root key to `FILE` alone, and leave a writer's key on this machine")
 	f.StringVar(&r.About, "description", "", "say about it, in one line: `TEXT`")
 	f.Var((*durationFlag)(&r.Keep), "keep", "publications live for `DURATION`")
 	f.Lookup("keep").DefValue = days(defaultKeep)
 	f.Var(wordFlag{&r.Share, []string{"lan", "all"}}, "share", "who is given it: `WHOM` is all, or lan: the local network, never announced beyond")
 	f.Lookup("share").DefValue = "all"
 	return cmd
+}
+
+// newElsewhere makes a namespace whose root key is in a file of the person who asked, and nowhere else. The key is on the disk
+// before anything is signed with it.
+func (sh *shell) newElsewhere(cmd *cobra.Command, r control.NewRequest, file string) (err error) {
+	if err := outsideStore(file); err != nil {
+		return err
+	}
+	key, err := makeKey(r.Name)
+	if err != nil {
+		return err
+	}
+	if err := writeNewSecret(file, key); err != nil {
+		return usage("a file that is not there yet: --root-to FILE", "--root-to: %v", err)
+	}
+	r.Name, r.Key, r.Elsewhere = "", key.Text(), true
+	n, err := sh.daemon().New(cmd.Context(), r)
+	if err != nil {
+		return errors.Join(err, os.Remove(file)) // nothing was signed with it
+	}
+	if n.KeyFile, err = filepath.Abs(file); err != nil {
+		return err
+	}
+	return sh.answer(n, n.PrintText)
+}
+
+// writeNewSecret writes a secret key to a new file that nobody else may read. It is on the disk when it returns.
+func writeNewSecret(file string, key nix.SecretKey) (err error) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.WriteString(key.Text() + "\n"); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // days is a duration in whole days.

@@ -35,7 +35,13 @@ func (v verbs) New(ctx context.Context, r control.NewRequest) (report.New, error
 	if err := checkDocument(key, r); err != nil {
 		return report.New{}, err
 	}
-	if err := v.keys.add(key); err != nil {
+	kept := key
+	if r.Elsewhere {
+		if kept, err = makeKey(key.Name() + writerSuffix); err != nil {
+			return report.New{}, err
+		}
+	}
+	if err := v.keys.add(kept); err != nil {
 		return report.New{}, err
 	}
 	d, err := v.node.NewNamespace(ctx, key, r.About, r.Keep)
@@ -47,9 +53,19 @@ func (v verbs) New(ctx context.Context, r control.NewRequest) (report.New, error
 	} else {
 		err = v.node.Put(sp)
 	}
-	return report.New{Schema: "flurry/new/1", Alias: sp.Alias, Address: sp.Address.String(), KeyFile: v.keys.file(key.Name()), Adopted: r.Key != "",
-		Serial: d.Value().Serial, Expires: d.Value().Expires}, err
+	n := report.New{Schema: "flurry/new/1", Alias: sp.Alias, Address: sp.Address.String(), KeyFile: v.keys.file(kept.Name()), Adopted: r.Key != "",
+		Serial: d.Value().Serial, Expires: d.Value().Expires}
+	if err != nil || !r.Elsewhere {
+		return n, err
+	}
+	n.KeyFile, n.WriterFile, n.Adopted = "", n.KeyFile, false
+	added, err := v.node.AddWriter(ctx, sp.Alias, &key, kept.Public(), time.Time{})
+	n.Serial = added.Serial
+	return n, err
 }
+
+// writerSuffix ends the name of the key that a machine publishes with when the root key of its namespace is elsewhere.
+const writerSuffix = "-writer"
 
 // newRoot makes or adopts a root key.
 func newRoot(r control.NewRequest) (nix.SecretKey, error) {
