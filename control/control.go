@@ -209,6 +209,7 @@ type SeedRequest struct {
 	Peers     []string      `json:"peers,omitempty"`
 	Quota     uint64        `json:"quota,omitempty"`   // bytes of chunks; 0: as before, or 100 GiB
 	Promise   time.Duration `json:"promise,omitempty"` // what was taken is kept at least so long; 0: as before, or none
+	Wait      time.Duration `json:"wait,omitempty"`    // how long to wait until all of it is here; 0: as long as that takes
 }
 
 // StopSeedRequest ends mirroring a namespace.

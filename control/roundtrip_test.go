@@ -84,8 +84,8 @@ func TestRoundTrip(t *testing.T) {
 		{"seeds", func(ctx context.Context) (any, error) { return c.Seeds(ctx) }, "seeds",
 			report.Seeds{Schema: "flurry/seed/1", Seeds: []report.Seed{{Alias: "n", Refused: []string{}}}}},
 		{"seed", func(ctx context.Context) (any, error) {
-			return c.Seed(ctx, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour}, nil)
-		}, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour}, report.Seeded{Schema: "flurry/seed/1", Event: "done", Alias: "a", Refused: []string{}, Warnings: []report.Problem{}}},
+			return c.Seed(ctx, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour, time.Minute}, nil)
+		}, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour, time.Minute}, report.Seeded{Schema: "flurry/seed/1", Event: "done", Alias: "a", Refused: []string{}, Warnings: []report.Problem{}}},
 		{"stop-seed", func(ctx context.Context) (any, error) { return c.StopSeed(ctx, StopSeedRequest{"n", 2}) }, StopSeedRequest{"n", 2},
 			report.SeedStop{Schema: "flurry/seed/1", Alias: "n"}},
 		{"wait", func(ctx context.Context) (any, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -68,8 +69,14 @@ func (sh *shell) seed(cmd *cobra.Command, r control.SeedRequest) error {
 			return keyProblem(r.Namespace, err)
 		}
 	}
+	ctx := cmd.Context()
+	if r.Wait = sh.timeout; r.Wait > 0 { // when it is over, how far it is is the answer
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(sh.untimed, r.Wait+answerTime)
+		defer cancel()
+	}
 	bar := sh.progress(aliasOf(r.Namespace))
-	s, err := sh.daemon().Seed(cmd.Context(), r, func(p report.SeedProgress) {
+	s, err := sh.daemon().Seed(ctx, r, func(p report.SeedProgress) {
 		if sh.json {
 			_ = sh.answer(p, nil) // what cannot be written is found out with the outcome
 			return

@@ -43,7 +43,14 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 	if err := v.node.Reshare(ctx, sp.Address); err != nil {
 		return report.Seeded{}, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, useWait)
+	look := useWait
+	if r.Wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.Wait)
+		defer cancel()
+		look = min(look, r.Wait)
+	}
+	waiting, cancel := context.WithTimeout(ctx, look)
 	found := sp.Publish || v.node.WaitSynced(waiting, sp.Address) // who publishes it has it
 	cancel()
 	if !found {
@@ -51,7 +58,7 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 		ctx, cancel = context.WithCancel(ctx)
 		cancel() // there is nothing to wait for: it begins when somebody comes
 		s, err := v.node.WaitMirrored(ctx, sp.Alias, nil)
-		s.Warnings = append(s.Warnings, nobodyFound(sp, where, useWait))
+		s.Warnings = append(s.Warnings, nobodyFound(sp, where, look))
 		return s, err
 	}
 	return v.node.WaitMirrored(ctx, sp.Alias, progress)
