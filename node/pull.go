@@ -277,11 +277,15 @@ func (p *pull) fetchOne(ctx context.Context, id namespace.ID) (trust.Publication
 	return trust.Publication{}, p.refused(id, err)
 }
 
-// refused tells a lie (nobody's signature) from a difference of view (a writer that one of the two documents knows).
+// refused tells a lie (nobody's signature) from a difference of view (a writer that one of the two documents knows, or what is
+// over a bound here), and both from what is wrong with this node itself, which is returned as it is.
 func (p *pull) refused(id namespace.ID, err error) error {
 	var refusal *trust.Refusal
-	if !errors.Is(err, catalog.ErrLimit) && (!errors.As(err, &refusal) || forged(refusal.Why)) {
+	switch {
+	case errors.As(err, &refusal) && forged(refusal.Why):
 		return lied(fmt.Errorf("publication %s: %w", id.Short(), err))
+	case refusal == nil && !errors.Is(err, catalog.ErrLimit):
+		return err
 	}
 	p.node.Log.Debug("publication not taken", "namespace", p.address.Name(), "publication", id.Short(), "why", err)
 	p.node.pulls.park(publicationKey{p.address, id}, p.document, p.node.Now())

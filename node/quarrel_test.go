@@ -167,6 +167,7 @@ type giver struct {
 	ids      []namespace.ID
 	texts    map[namespace.ID][]byte
 	given    atomic.Int64
+	hold     chan struct{} // texts are given when it is closed; nil: at once
 }
 
 func (g *giver) add(p *catalogtest.Publisher, raw []byte) {
@@ -190,6 +191,9 @@ func (g *giver) Sync(_ context.Context, _ transfer.Remote, _ namespace.Address, 
 
 func (g *giver) Text(_ context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.Kind, id [32]byte) ([]byte, error) {
 	g.given.Add(1)
+	if g.hold != nil {
+		<-g.hold
+	}
 	if raw, ok := g.texts[id]; ok {
 		return raw, nil
 	}
@@ -272,6 +276,28 @@ func TestOverTheBounds(t *testing.T) {
 		}
 		if bob.banned(mallory) {
 			t.Error("who has more than is kept here is no liar")
+		}
+	})
+}
+
+// TestLeftWhileFollowed: a namespace is given up while its publications come. That is no fault of who sends them.
+func TestLeftWhileFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, mallory, bob, p := givers(newWorld(t), func(g *giver, p *catalogtest.Publisher) {
+			g.hold = make(chan struct{})
+			g.add(p, p.Publication(p.Root, func(v *namespace.Publication) { v.Entries = []namespace.Entry{catalogtest.Entry("app", "")} }))
+		})
+		time.Sleep(time.Second)
+		if g.given.Load() == 0 {
+			t.Fatal("nothing was asked for")
+		}
+		if err := bob.list.Forget(t.Context(), p.Address); err != nil {
+			t.Fatal(err)
+		}
+		close(g.hold)
+		time.Sleep(time.Second)
+		if bob.banned(mallory) {
+			t.Error("who gave what was asked for is banned")
 		}
 	})
 }
