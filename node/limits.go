@@ -76,9 +76,12 @@ const (
 	// is asked twice when it disappears. It is askedAtFirst where its speed is not known.
 	askAhead     = time.Second / 2
 	askedAtFirst = 512 << 10
-	// A peer's speed is measured over the last speedOver in which something was under way from it, and from speedLeast bytes on.
-	speedOver  = 2 * time.Second
-	speedLeast = 128 << 10
+	// A peer's speed is measured over the last speedOver in which something was under way from it; it counts from speedLeast
+	// bytes or from speedSoonest on, and is forgotten when nothing was under way for speedMemory.
+	speedOver    = 2 * time.Second
+	speedLeast   = 128 << 10
+	speedSoonest = time.Second / 4
+	speedMemory  = 30 * time.Second
 	// overtakeAfter is how late a peer is at the least before what was asked of it is asked of another one as well.
 	overtakeAfter = 200 * time.Millisecond
 	// vainClaims: a peer that had nothing of so many claims in a row, at places taken by chance, is not asked for more of

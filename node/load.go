@@ -27,19 +27,26 @@ func (l *load) pass(now time.Time) {
 	}
 }
 
-// rate is how many raw bytes came a second; 0: too little came to say, also when that is long ago: a peer that was silent
-// is tried like one that is new.
-func (l *load) rate() float64 {
-	if l.busy <= 0 || l.came < speedLeast {
+// speed is how many raw bytes came a second when last asked; 0: it was not asked long enough to say.
+func (l *load) speed() float64 {
+	if l.busy <= 0 || l.came < speedLeast && l.busy < speedSoonest {
 		return 0
 	}
-	return l.came / l.busy.Seconds()
+	return max(l.came/l.busy.Seconds(), 1)
+}
+
+// rate is speed if that was measured lately, else 0: who was slow is tried again.
+func (l *load) rate(now time.Time) float64 {
+	if l.asked == 0 && now.Sub(l.last) > speedMemory {
+		return 0
+	}
+	return l.speed()
 }
 
 // most is how many raw bytes may be under way: askAhead, but no more than askedAtFirst and twice what came lately: what came
 // first says little of what is to come.
-func (l *load) most() int {
-	return askedAtFirst + int(min(max(l.rate()*askAhead.Seconds()-askedAtFirst, 0), 2*l.came))
+func (l *load) most(now time.Time) int {
+	return askedAtFirst + int(min(max(l.rate(now)*askAhead.Seconds()-askedAtFirst, 0), 2*l.came))
 }
 
 // ask notes that size raw bytes are asked of r.
@@ -83,8 +90,9 @@ func (l *load) less(size int) {
 func (p *peers) pace(r *remote) pace {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.load.pass(time.Now())
-	return pace{r.load.asked, r.load.most(), r.load.rate(), r.load.last}
+	now := time.Now()
+	r.load.pass(now)
+	return pace{r.load.asked, r.load.most(now), r.load.rate(now), r.load.last}
 }
 
 // eases returns a channel that is closed when less is under way from r.

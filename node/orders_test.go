@@ -55,45 +55,51 @@ func (l *line) Chunks(ctx context.Context, from transfer.Remote, a namespace.Add
 	})
 }
 
-// race is how long, in simulated time, bob takes to read a path of size incompressible bytes from holders behind lines, and
-// how many bytes of chunks he receives for it.
-func race(t *testing.T, size int, lines ...*line) (took time.Duration, received uint64) {
+// race is how long, in simulated time, bob takes to read paths of size incompressible bytes in all, one after the other, from
+// holders behind lines, and how many bytes of chunks he receives for them.
+func race(t *testing.T, paths, size int, lines ...*line) (took time.Duration, received uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		alice := w.machine("alice", node.ShareLAN, nil)
 		a := alice.creates("acme-1")
-		p := alice.nix.build("app", "1", size)
-		alice.publishes("acme-1", p)
+		var all []nix.StorePath
+		for k := range paths {
+			all = append(all, alice.nix.build(fmt.Sprintf("app%d", k), "1", size/paths))
+		}
+		alice.publishes("acme-1", all...)
 		bob := w.machine("bob", node.ShareLAN, nil)
-		var all []*machine
+		var holders []*machine
 		for k, l := range lines {
 			rate := l.rate
 			l.rate = 0 // while alice's copy goes round
 			m := w.machine(fmt.Sprintf("holder%d", k), node.ShareLAN, func(h transfer.Handler) transfer.Handler { l.Handler = h; return l })
 			m.meet(alice)
 			m.uses(a)
-			m.gets(alice, p)
-			m.waitsSettled(p)
+			for _, p := range all {
+				m.gets(alice, p)
+				m.waitsSettled(p)
+			}
 			l.rate = rate
-			all = append(all, m)
+			holders = append(holders, m)
 		}
-		want := alice.nix.nar(p)
 		alice.stop()
-		for _, m := range all {
+		for _, m := range holders {
 			bob.meet(m)
 		}
 		bob.uses(a)
 		time.Sleep(5 * time.Second) // until bob knows that all of them hold the namespace
 		before, start := bob.link.Traffic().Fetch.Received, time.Now()
-		got, err := bob.readsFor(p, 5*time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(got) != len(want) {
-			t.Errorf("%d of %d bytes", len(got), len(want))
+		for _, p := range all {
+			got, err := bob.readsFor(p, 5*time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != len(alice.nix.nar(p)) {
+				t.Errorf("%d of %d bytes", len(got), len(alice.nix.nar(p)))
+			}
 		}
 		took, received = time.Since(start), bob.link.Traffic().Fetch.Received-before
-		for _, m := range append(all, bob) {
+		for _, m := range append(holders, bob) {
 			m.stop()
 		}
 	})
@@ -107,8 +113,8 @@ const (
 )
 
 func TestManySources(t *testing.T) {
-	one, _ := race(t, raceSize, &line{rate: fast})
-	three, received := race(t, raceSize, &line{rate: fast}, &line{rate: fast}, &line{rate: fast})
+	one, _ := race(t, 1, raceSize, &line{rate: fast})
+	three, received := race(t, 1, raceSize, &line{rate: fast}, &line{rate: fast}, &line{rate: fast})
 	if three.Seconds() > one.Seconds()/2.7 {
 		t.Errorf("from three it takes %v, from one %v", three, one)
 	}
@@ -118,8 +124,8 @@ func TestManySources(t *testing.T) {
 }
 
 func TestSlowSourceSlowsNobody(t *testing.T) {
-	two, _ := race(t, raceSize, &line{rate: fast}, &line{rate: fast})
-	slowed, received := race(t, raceSize, &line{rate: fast}, &line{rate: fast}, &line{rate: fast / 10})
+	two, _ := race(t, 1, raceSize, &line{rate: fast}, &line{rate: fast})
+	slowed, received := race(t, 1, raceSize, &line{rate: fast}, &line{rate: fast}, &line{rate: fast / 10})
 	if slowed.Seconds() > two.Seconds()/0.9 {
 		t.Errorf("with a third at a tenth of their speed two take %v, without it %v", slowed, two)
 	}
@@ -128,10 +134,24 @@ func TestSlowSourceSlowsNobody(t *testing.T) {
 	}
 }
 
+// TestSlowSourceIsLeftOut: of NARs that the others bring before it brings anything, a slow peer is asked for nothing, once it
+// is known how slow it is.
+func TestSlowSourceIsLeftOut(t *testing.T) {
+	const paths, size = 40, 16_000_000
+	two, _ := race(t, paths, size, &line{rate: fast}, &line{rate: fast})
+	slowed, received := race(t, paths, size, &line{rate: fast}, &line{rate: fast}, &line{rate: fast / 20})
+	if slowed.Seconds() > two.Seconds()/0.8 { // at first nothing is known of it
+		t.Errorf("with a third at a twentieth of their speed two take %v, without it %v", slowed, two)
+	}
+	if received > size+spare+2*256<<10 {
+		t.Errorf("%d bytes were received for %d", received, size)
+	}
+}
+
 // TestSilentSource: one of two says nothing any more, without going away. What was asked of it is asked of the other, and
 // nothing else is received twice.
 func TestSilentSource(t *testing.T) {
-	took, received := race(t, raceSize, &line{rate: fast}, &line{rate: fast, dies: 4_000_000})
+	took, received := race(t, 1, raceSize, &line{rate: fast}, &line{rate: fast, dies: 4_000_000})
 	if most := 4 * time.Second; took > most {
 		t.Errorf("it took %v", took)
 	}
@@ -142,7 +162,7 @@ func TestSilentSource(t *testing.T) {
 
 // TestLoneSlowSource: who is slow, and has it alone, is waited for, however long one chunk takes.
 func TestLoneSlowSource(t *testing.T) {
-	took, received := race(t, 600_000, &line{rate: 40_000})
+	took, received := race(t, 1, 600_000, &line{rate: 40_000})
 	if took < 15*time.Second || took > 20*time.Second {
 		t.Errorf("600 kB at 40 kB/s took %v", took)
 	}

@@ -205,7 +205,7 @@ func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
 			}
 			return 1
 		}
-		if c := cmp.Compare(y.load.rate(), x.load.rate()); c != 0 {
+		if c := cmp.Compare(y.load.speed(), x.load.speed()); c != 0 {
 			return c
 		}
 		return cmp.Compare(x.conn.Peer(), y.conn.Peer())

@@ -131,5 +131,5 @@ func (p *peers) answersFor(r *remote, a namespace.Address) bool {
 func (p *peers) speed(r *remote) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return r.load.rate()
+	return r.load.speed()
 }
