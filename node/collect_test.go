@@ -583,3 +583,27 @@ func TestCollectsByItself(t *testing.T) {
 		alice.stop()
 	})
 }
+
+// TestCollectPromised: what a seed has promised to keep stays as long as it said, though it has expired.
+func TestCollectPromised(t *testing.T) {
+	w := newWorld(t)
+	alice, seed := w.keeper("alice"), w.keeper("seed")
+	a := alice.creates("acme-1")
+	if err := seed.Put(node.Space{Alias: "acme-1", Address: a, Seed: true, Promise: 30 * 24 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	seed.meet(alice)
+	app := alice.nix.build("app", "1", 300_000)
+	id := alice.publishesShortly("acme-1", app)
+	seed.holds(a)
+	keys := seed.contentOf(a, app)
+	w.passes(20 * 24 * time.Hour)
+	seed.collects(node.CollectRequest{Dead: true, Need: everything})
+	seed.keeps(true, "what was promised", keys)
+	w.passes(11 * 24 * time.Hour)
+	seed.collects(node.CollectRequest{Dead: true})
+	seed.keeps(false, "what was promised until yesterday", keys)
+	if seed.knows(a, id) {
+		t.Error("it is still in the catalog")
+	}
+}

@@ -91,7 +91,9 @@ func (n *Node) surveyOne(ctx context.Context, to *survey, a namespace.Address) e
 		if err != nil {
 			return err
 		}
-		s.publication(info)
+		if err := s.publication(ctx, info); err != nil {
+			return err
+		}
 	}
 	return s.bodies(ctx)
 }
@@ -141,7 +143,7 @@ func (s *surveyed) documents(ctx context.Context) error {
 
 // publication notes what a publication is worth. What is refused keeps its place in the catalog, and its text, so that it is
 // known when somebody offers it; but it must not count as held if it should ever live again.
-func (s *surveyed) publication(info catalog.PublicationInfo) {
+func (s *surveyed) publication(ctx context.Context, info catalog.PublicationInfo) error {
 	s.to.texts[store.PublicationKey(info.ID)] = true
 	w := s.most
 	switch {
@@ -154,7 +156,13 @@ func (s *surveyed) publication(info catalog.PublicationInfo) {
 			s.to.unlist[s.address] = append(s.to.unlist[s.address], info.ID)
 		}
 	case info.Standing.State == trust.Expired && !s.node.Now().Before(latest(info.Expires, info.Lives).Add(expiredGrace)):
-		w = worthExpired
+		promised, err := s.promised(ctx, info.ID)
+		if err != nil {
+			return err
+		}
+		if !promised {
+			w = worthExpired
+		}
 	}
 	s.states[info.ID] = w
 	if w == worthLeft || w == worthExpired {
@@ -162,6 +170,20 @@ func (s *surveyed) publication(info catalog.PublicationInfo) {
 		s.claims[info.ID] = c
 		s.to.claims = append(s.to.claims, c)
 	}
+	return nil
+}
+
+// promised reports whether this node has given its word to keep a publication until later, whatever its expiry.
+func (s *surveyed) promised(ctx context.Context, id namespace.ID) (bool, error) {
+	sp, _ := s.node.spaces.get(s.address)
+	if sp.Promise <= 0 || s.most != worthLive {
+		return false, nil
+	}
+	if s.node.network() == nil {
+		return true, nil // by which name it was given is not known yet
+	}
+	at, err := s.node.storedAt(ctx, s.address, id)
+	return !at.IsZero() && s.node.Now().Before(at.Add(sp.Promise)), err
 }
 
 // forGood reports whether a refusal is somebody's decision about a publication, and not for want of something.
