@@ -224,6 +224,7 @@ type WaitRequest struct {
 	Namespace string        `json:"namespace,omitempty"` // in which; empty: any
 	Copies    int           `json:"copies"`
 	Timeout   time.Duration `json:"timeout"`
+	Peers     []string      `json:"peers,omitempty"` // to be asked, too
 }
 
 // CheckRequest reads everything in the store and compares it with its name.

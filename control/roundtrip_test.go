@@ -89,8 +89,8 @@ func TestRoundTrip(t *testing.T) {
 		{"stop-seed", func(ctx context.Context) (any, error) { return c.StopSeed(ctx, StopSeedRequest{"n", 2}) }, StopSeedRequest{"n", 2},
 			report.SeedStop{Schema: "flurry/seed/1", Alias: "n"}},
 		{"wait", func(ctx context.Context) (any, error) {
-			return c.Wait(ctx, WaitRequest{[]string{path}, "n", 2, time.Minute}, nil)
-		}, WaitRequest{[]string{path}, "n", 2, time.Minute}, report.Wait{Schema: "flurry/wait/1", Wanted: 2, Paths: []report.WaitPath{}, Missing: []string{}}},
+			return c.Wait(ctx, WaitRequest{[]string{path}, "n", 2, time.Minute, []string{"h"}}, nil)
+		}, WaitRequest{[]string{path}, "n", 2, time.Minute, []string{"h"}}, report.Wait{Schema: "flurry/wait/1", Wanted: 2, Paths: []report.WaitPath{}, Missing: []string{}}},
 		{"publish", func(ctx context.Context) (any, error) {
 			return c.Publish(ctx, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, nil)
 		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, done("n")},

@@ -27,7 +27,7 @@ const (
 	Upstream
 	// LeftOut: its name matches a leave-out filter; what needs it is published, and the hole is recorded.
 	LeftOut
-	// Excluded: its name matches an exclude filter, or it is larger than allowed.
+	// Excluded: its name matches an exclude filter, it is larger than allowed, or the namespace has retracted it.
 	Excluded
 	// Blocked: it refers, perhaps indirectly, to something excluded, so that nobody could substitute it.
 	Blocked
@@ -92,6 +92,10 @@ func (n *Node) labelOne(ctx context.Context, a namespace.Address, p daemon.PathI
 			return l, nil
 		}
 	}
+	if reason, denied := n.denied(a, p); denied {
+		l.label, l.why = Excluded, fmt.Sprintf("%s retracted it: %q", a.Name(), reason)
+		return l, nil
+	}
 	print := nix.Fingerprint(p.Path, p.NarHash, p.NarSize, p.References)
 	for _, k := range f.Upstream {
 		for _, s := range p.Sigs {
@@ -113,6 +117,24 @@ func (n *Node) labelOne(ctx context.Context, a namespace.Address, p daemon.PathI
 		l.label, l.why = Excluded, fmt.Sprintf("%d bytes, more than %d", p.NarSize, f.MaxSize)
 	}
 	return l, nil
+}
+
+// denied reports whether the document of a takes back this content of a path, and why: to publish it again changes nothing.
+func (n *Node) denied(a namespace.Address, p daemon.PathInfo) (string, bool) {
+	policy, ok := n.Catalog.Policy(a)
+	if !ok {
+		return "", false
+	}
+	d, ok := policy.Document()
+	if !ok {
+		return "", false
+	}
+	for _, x := range d.Value().Denied {
+		if x.Path == p.Path.Hash() && x.NarHash == p.NarHash {
+			return x.Reason, true
+		}
+	}
+	return "", false
 }
 
 // matches reports the first glob that matches the whole name. `*` matches anything.

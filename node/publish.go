@@ -93,10 +93,26 @@ func (n *Node) Publish(ctx context.Context, source Source, req PublishRequest) (
 	if err != nil {
 		return result, err
 	}
+	if len(plan.ids) == 0 {
+		result.Existing = existing(req.Roots, all)
+	}
 	if err := n.announce(ctx, sp.Address, held...); err != nil {
 		n.Log.Warn("announcing failed; it is tried again", "namespace", sp.Alias, "err", err)
 	}
 	return result, nil
+}
+
+// existing are the publications in which roots stand that were published before.
+func existing(roots []nix.StorePath, all []labelled) (ids []namespace.ID) {
+	for _, l := range all {
+		if l.label != Have || !slices.Contains(roots, l.Path) {
+			continue
+		}
+		if id := l.have.Publication(); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // signer returns the key to publish with, and the policy under which it may.

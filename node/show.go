@@ -62,7 +62,7 @@ func (n *Node) showDocument(ctx context.Context, sp Space, q ShowQuery, s *repor
 	}
 	v := d.Value()
 	expires := v.Expires
-	s.About, s.Expires = v.About, &expires
+	s.About, s.Expires, s.Seeds = v.About, &expires, v.Seeds
 	if q.Document {
 		s.Document = string(d.Raw())
 		if _, rival, err := n.Catalog.Documents(ctx, sp.Address); err == nil {

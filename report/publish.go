@@ -20,6 +20,7 @@ type Publish struct {
 	Event        string         `json:"event"`  // done
 	Namespace    string         `json:"namespace"`
 	Publications []namespace.ID `json:"publications"`
+	Existing     []namespace.ID `json:"existing,omitempty"` // where the roots stand already, when nothing new was published
 	DryRun       bool           `json:"dry_run,omitempty"`
 	Pin          string         `json:"pin,omitempty"`
 	Roots        int            `json:"roots"`
@@ -108,6 +109,7 @@ func (p Publish) PrintText(w io.Writer) {
 		return
 	case len(p.Publications) == 0:
 		fmt.Fprintln(w, "nothing new: all of it is published already")
+		printCopies(w, p.Copies)
 		return
 	}
 	ids := make([]string, len(p.Publications))

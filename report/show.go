@@ -27,8 +27,9 @@ type Show struct {
 	Revoked      []Revoked     `json:"revoked,omitempty"`
 	Serving      []string      `json:"serving"` // peers that answer for it now
 	Listen       []string      `json:"listen,omitempty"`
-	Found        []ShowPath    `json:"found,omitzero"` // with a glob
-	Acts         []Publication `json:"acts,omitzero"`  // with --publications
+	Seeds        []string      `json:"seeds,omitempty"` // hints in the document
+	Found        []ShowPath    `json:"found,omitzero"`  // with a glob
+	Acts         []Publication `json:"acts,omitzero"`   // with --publications
 	Document     string        `json:"document,omitempty"`
 	Rival        string        `json:"rival,omitempty"` // another document of the same serial, which is not followed
 	Problems     []string      `json:"problems,omitempty"`
@@ -188,7 +189,11 @@ func (s Show) printFound(w io.Writer) {
 // PrintCard writes what a publisher pastes into a README.
 func (s Show) PrintCard(w io.Writer) {
 	fmt.Fprintf(w, "flurry use %s", s.Address)
-	if at := reachable(s.Listen); at != "" {
+	at := reachable(s.Listen)
+	if len(s.Seeds) > 0 {
+		at = s.Seeds[0] // the owner said so
+	}
+	if at != "" {
 		fmt.Fprintf(w, " --peer %s", at)
 	}
 	fmt.Fprintln(w)

@@ -81,7 +81,11 @@ func (sh *shell) newElsewhere(cmd *cobra.Command, r control.NewRequest, file str
 		return err
 	}
 	if err := writeNewSecret(file, key); err != nil {
-		return usage("a file that is not there yet: --root-to FILE", "--root-to: %v", err)
+		try := "a file that can be written to: --root-to FILE"
+		if errors.Is(err, fs.ErrExist) {
+			try = "a file that is not there yet: --root-to FILE"
+		}
+		return usage(try, "--root-to: %v", err)
 	}
 	r.Name, r.Key, r.Elsewhere = "", key.Text(), true
 	n, err := sh.daemon().New(cmd.Context(), r)

@@ -87,10 +87,13 @@ func (sh *shell) publishCopied(ctx context.Context, r control.PublishRequest, c 
 	if err != nil {
 		return err
 	}
-	if r.DryRun || len(result.Publications) == 0 {
+	c.Namespace, c.Publications = r.Namespace, result.Publications
+	if len(c.Publications) == 0 && c.Copies > 0 {
+		c.Publications = result.Existing // what is published already may lack copies
+	}
+	if r.DryRun || len(c.Publications) == 0 {
 		return sh.answer(result, result.PrintText)
 	}
-	c.Namespace, c.Publications = r.Namespace, result.Publications
 	if own && (c.Copies < 0 || c.NoWait) {
 		c.Copies, c.NoWait = max(1, c.Copies), false // nothing is left of it otherwise
 	}
@@ -155,6 +158,9 @@ func noCopies(space string, c report.Copies, own bool) *report.Problem {
 	switch {
 	case len(c.Copies) > 0:
 		p.Message = fmt.Sprintf("%s: %d of %d copies are made", space, len(c.Copies), c.Wanted)
+		if len(c.Refused) == 0 {
+			p.Found = []string{"no other seed of it was found"}
+		}
 	case len(c.Refused) == 0:
 		p.Message = space + " has no seed: it is available only while this machine is on and reachable"
 		p.Try = []string{"on another machine: flurry seed " + space + ":…"}
@@ -174,12 +180,14 @@ func noCopies(space string, c report.Copies, own bool) *report.Problem {
 		p.Found = append(p.Found, fmt.Sprintf("%-18s  %s%s", r.Node, word, r.Why))
 	}
 	if own {
-		p.Found = append(p.Found, "this machine has no daemon: when this command ends, the paths are gone")
+		if len(c.Copies) == 0 {
+			p.Found = append(p.Found, "this machine has no daemon: when this command ends, the paths are gone")
+		}
 		p.Try = []string{"another seed: --peer HOST"}
 		return p
 	}
 	p.Found = append(p.Found, "it stays here, and is offered again every 10 min while the daemon runs")
-	p.Try = []string{"flurry wait PATH --copies 1", "flurry publish " + space + " PATH --copies 0      (if this machine stays on)"}
+	p.Try = []string{fmt.Sprintf("flurry wait PATH --copies %d", c.Wanted), "flurry publish " + space + " PATH --copies 0      (if this machine stays on)"}
 	return p
 }
 

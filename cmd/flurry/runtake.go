@@ -172,7 +172,11 @@ func (t *taker) drained(out report.Run) *report.Problem {
 	if out.Publish != nil {
 		p.Message = fmt.Sprintf("%s are over: %d of %d paths have not their copies", t.request.drain, out.Publish.Paths, out.Publish.Paths)
 	}
-	if t.host.start.Own {
+	switch {
+	case out.Publish != nil && len(out.Publish.Copies) > 0:
+		p.Found = []string{fmt.Sprintf("they have %d; no other seed took them in time", len(out.Publish.Copies))}
+		p.Try = append(p.Try, "fewer --copies")
+	case t.host.start.Own:
 		p.Found = []string{"this machine has no daemon: when this command ends, the paths are gone"}
 	}
 	return p

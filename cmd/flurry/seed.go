@@ -130,6 +130,7 @@ func (sh *shell) waitCommand() *cobra.Command {
 			return sh.wait(cmd, r)
 		},
 	}
+	cmd.Flags().StringArrayVar(&r.Peers, "peer", nil, "ask the seed `PEER`, too: HOST, HOST:PORT or a multiaddr; again for more")
 	cmd.Flags().StringVar(&r.Namespace, "in", "", "published in `NAMESPACE`; any, where nothing is said")
 	cmd.Flags().IntVar(&r.Copies, "copies", r.Copies, "on `N` other machines; 0: it is enough that they are published")
 	return cmd

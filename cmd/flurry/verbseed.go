@@ -58,7 +58,10 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 		ctx, cancel = context.WithCancel(ctx)
 		cancel() // there is nothing to wait for: it begins when somebody comes
 		s, err := v.node.WaitMirrored(ctx, sp.Alias, nil)
-		s.Warnings = append(s.Warnings, nobodyFound(sp, where, look))
+		nobody := nobodyFound(sp, where, look)
+		nobody.Found = []string{"it is looked for further, and what is found is mirrored. Or give a place to start:"}
+		nobody.Try = []string{fmt.Sprintf("flurry seed %s --peer seed.acme.example", sp.Alias)}
+		s.Warnings = append(s.Warnings, nobody)
 		return s, err
 	}
 	return v.node.WaitMirrored(ctx, sp.Alias, progress)
@@ -212,12 +215,24 @@ func (v verbs) Wait(ctx context.Context, r control.WaitRequest, progress func(re
 	if len(r.Paths) == 0 || r.Copies < 0 || r.Timeout <= 0 || r.Timeout > maxWait {
 		return report.Wait{}, usage("flurry wait ./result --copies 2 --timeout 5m", "wait for paths, 0 or more copies, and at most %s", maxWait)
 	}
+	hints, err := parsePeers(r.Peers)
+	if err != nil {
+		return report.Wait{}, badPeer(err)
+	}
 	if r.Namespace != "" {
 		sp, err := v.find(r.Namespace)
 		if err != nil {
 			return report.Wait{}, err
 		}
 		req.Alias = sp.Alias
+	}
+	if v.wire != nil {
+		for _, sp := range v.node.Spaces() {
+			if req.Alias == "" || req.Alias == sp.Alias {
+				hints = append(hints, v.seedsOf(sp)...)
+			}
+		}
+		v.instance.find(hints)
 	}
 	for _, p := range r.Paths {
 		path, err := nix.ParseStorePath(p)

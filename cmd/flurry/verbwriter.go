@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flurry-nix/flurry/control"
@@ -162,6 +163,13 @@ func (v verbs) Edit(ctx context.Context, r control.EditRequest) (report.Edited, 
 	}
 	if r.Keep != nil && (*r.Keep < time.Second || *r.Keep > namespace.MaxLife) {
 		return report.Edited{}, usage("--keep 90d", "publications live for 1s to %s", days(namespace.MaxLife))
+	}
+	if r.Seeds != nil {
+		for _, s := range *r.Seeds {
+			if _, err := peer.ParsePeer(s); err != nil || !strings.HasPrefix(s, "/") {
+				return report.Edited{}, usage("--seed /dns4/seed.acme.example/tcp/7670", "--seed: %.80q is no multiaddr", s)
+			}
+		}
 	}
 	d, err := v.node.EditDocument(ctx, sp.Alias, root, node.DocumentEdit{About: r.About, Keep: r.Keep, Seeds: r.Seeds})
 	if err != nil {
