@@ -87,7 +87,7 @@ func options(fs vfs.FS, cache *pebble.Cache, log *slog.Logger) *pebble.Options {
 		// Most questions are about hashes that are not here.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		// Entries repeat the base names of their references. zstd makes the index
-		// a seventh smaller, and took as long as verifying half of the entries.
+		// a fifth smaller, and took as long as verifying half of the entries.
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 		o.Levels[i].BlockSize = 8 << 10
 	}
