@@ -98,6 +98,9 @@ func (sh *shell) publishCopied(ctx context.Context, r control.PublishRequest, c 
 		c.Copies, c.NoWait = max(1, c.Copies), false // nothing is left of it otherwise
 	}
 	copies, err := sh.copies(ctx, d, c)
+	if err != nil && ctx.Err() != nil && !sh.json { // the time is over, and it is published all the same
+		return errors.Join(sh.answer(result, result.PrintText), err)
+	}
 	if err != nil {
 		return err
 	}

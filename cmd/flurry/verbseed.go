@@ -124,8 +124,9 @@ func (v verbs) stopWhenCopied(ctx context.Context, every time.Duration) error {
 			}
 			few, err := v.node.OnlyCopy(ctx, sp.Alias, sp.StopAfter)
 			if err == nil && few == 0 {
-				_, err = v.stopSeed(ctx, sp)
-				v.log.Info("mirroring ended: others have enough copies", "namespace", sp.Alias, "copies", sp.StopAfter)
+				if _, err = v.stopSeed(ctx, sp); err == nil {
+					v.log.Info("mirroring ended: others have enough copies", "namespace", sp.Alias, "copies", sp.StopAfter)
+				}
 			}
 			if err != nil && ctx.Err() == nil {
 				v.log.Warn("whether mirroring may end could not be found out", "namespace", sp.Alias, "err", err)
