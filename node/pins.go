@@ -147,12 +147,20 @@ func (n *Node) Pins(ctx context.Context, alias string) (report.Pins, error) {
 			pin.Roots = append(pin.Roots, root.String())
 		}
 		for _, v := range kept {
-			pin.NarBytes += v.NarBytes
+			size, err := n.pinnedBytes(ctx, sp.Address, v)
+			if err != nil {
+				return out, err
+			}
+			pin.NarBytes += size
 			if lives := v.Lives; pin.Until == nil || lives.Before(*pin.Until) {
 				pin.Until = &lives
 			}
 		}
-		receipts, err := n.Catalog.Receipts(ctx, sp.Address, kept[0].ID)
+		stands := kept[0].ID
+		if kept[0].Entries == 0 && len(kept[0].Uses) > 0 {
+			stands = kept[0].Uses[0] // where the paths are
+		}
+		receipts, err := n.Catalog.Receipts(ctx, sp.Address, stands)
 		if err != nil {
 			return out, err
 		}
@@ -160,6 +168,25 @@ func (n *Node) Pins(ctx context.Context, alias string) (report.Pins, error) {
 		out.Pins = append(out.Pins, pin)
 	}
 	return out, nil
+}
+
+// pinnedBytes is how large the NARs of a version of a pin are: of a publication that only names what others list, theirs.
+func (n *Node) pinnedBytes(ctx context.Context, a namespace.Address, v catalog.PublicationInfo) (uint64, error) {
+	if v.Entries > 0 {
+		return v.NarBytes, nil
+	}
+	var all uint64
+	for _, id := range v.Uses {
+		used, err := n.Catalog.PublicationInfo(ctx, a, id)
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		all += used.NarBytes
+	}
+	return all, nil
 }
 
 // renewPinned makes what pins keep live longer, before half of the time that publications live is left, as far as a key
