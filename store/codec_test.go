@@ -94,7 +94,8 @@ func TestDecodeAllocates(t *testing.T) {
 	_, raw := storetest.Chunk(1, 75<<10)
 	f := c.Encode(nil, raw)
 	buf := make([]byte, 0, len(raw)+16)
-	if n := testing.AllocsPerRun(50, func() {
+	// Many runs: the library's pool may be emptied at any time, and with -race drops some of what is put there.
+	if n := testing.AllocsPerRun(2000, func() {
 		if _, err := c.Decode(buf, f); err != nil {
 			t.Fatal(err)
 		}
