@@ -23,6 +23,19 @@ const (
 	// verification of some 50 microseconds where its key is trusted.
 	MaxSigs = 16
 
+	// bulkWorth is how many signatures of a key a BulkVerifier sees before it
+	// prepares the key: preparing costs what 20 to 40 verifications cost, and
+	// each one after it costs a third, so that nobody loses more than half.
+	bulkWorth = 40
+
+	// maxBulkPrepared is how many keys one BulkVerifier prepares, at 655 KB
+	// each. A namespace has one or two writers with thousands of publications.
+	maxBulkPrepared = 4
+
+	// maxBulkKeys is how many keys one BulkVerifier counts; the others are
+	// never prepared.
+	maxBulkKeys = 256
+
 	// MaxURL is the longest URL of a NAR, in bytes. The longest that caches
 	// write are some 200.
 	MaxURL = 4096

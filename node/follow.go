@@ -351,16 +351,18 @@ func (n *Node) compareBuckets(ctx context.Context, r *remote, a namespace.Addres
 			return took, err
 		}
 		before := len(differ)
-		for b, ids := range answer.BucketIDs { // perhaps fewer than asked: the rest is asked again
+		var ids []namespace.ID
+		for b, some := range answer.BucketIDs { // perhaps fewer than asked: the rest is asked again
 			differ = slices.DeleteFunc(differ, func(d byte) bool { return d == b })
-			more, err := n.takePublications(ctx, r, a, ids)
-			took += more
-			if err != nil {
-				return took, err
-			}
+			ids = append(ids, some...)
 		}
 		if len(differ) == before {
 			return took, lied(errors.New("none of the buckets asked for came"))
+		}
+		more, err := n.takePublications(ctx, r, a, ids)
+		took += more
+		if err != nil {
+			return took, err
 		}
 	}
 	return took, nil

@@ -81,7 +81,7 @@ type pull struct {
 	node     *Node
 	from     *remote
 	address  namespace.Address
-	policy   *trust.Policy
+	verifier *trust.Verifier
 	document namespace.ID // in force when it began
 
 	queue []namespace.ID
@@ -111,7 +111,7 @@ func (n *Node) takePublications(ctx context.Context, r *remote, a namespace.Addr
 	if !ok || len(ids) == 0 {
 		return 0, nil // without a document nothing is accepted
 	}
-	p := &pull{node: n, from: r, address: a, policy: policy, queue: ids, named: len(ids)}
+	p := &pull{node: n, from: r, address: a, verifier: policy.NewVerifier(), queue: ids, named: len(ids)}
 	if d, ok := policy.Document(); ok {
 		p.document = d.ID()
 	}
@@ -267,7 +267,7 @@ func (p *pull) fetchOne(ctx context.Context, id namespace.ID) (trust.Publication
 	if err != nil {
 		return trust.Publication{}, err
 	}
-	pub, err := p.policy.VerifyPublication(raw)
+	pub, err := p.verifier.VerifyPublication(raw)
 	if err == nil && pub.ID() == id {
 		return pub, nil
 	}

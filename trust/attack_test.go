@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -213,6 +214,12 @@ func TestEntriesUnderAnotherSignature(t *testing.T) {
 	h := newHouse(t)
 	p := h.policy()
 	good := h.entry("good", h.ci)
+	bulk := p.NewVerifier()
+	many := make([]namespace.Entry, 100) // enough that the key is worked out
+	for i := range many {
+		many[i] = h.entry(fmt.Sprint("many-", i), h.ci)
+	}
+	must(bulk.VerifyPublication(h.signed(h.ci, day(1), many...)))(t)
 	alter := func(change func(e *namespace.Entry)) []byte {
 		e := h.entry("bad", h.ci)
 		change(&e)
@@ -239,6 +246,8 @@ func TestEntriesUnderAnotherSignature(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			_, err := p.VerifyPublication(c.raw)
+			refused(t, err, c.why)
+			_, err = bulk.VerifyPublication(c.raw)
 			refused(t, err, c.why)
 		})
 	}

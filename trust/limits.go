@@ -7,7 +7,7 @@ const (
 	// may be dated and count at once: clocks of honest machines differ by less.
 	MaxAhead = 10 * time.Minute
 
-	// entriesPerWorker is how many signatures, of about 50 µs each, are worth
+	// entriesPerWorker is how many signatures, of 20 to 50 µs each, are worth
 	// one goroutine.
 	entriesPerWorker = 16
 )

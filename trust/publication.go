@@ -10,8 +10,8 @@ import (
 )
 
 // Publication is one whose signature and entries were verified. Only
-// [Policy.VerifyPublication] makes one; the zero value is none. What it counts
-// for now is its Standing.
+// [Policy.VerifyPublication] and [Verifier.VerifyPublication] make one; the zero
+// value is none. What it counts for now is its Standing.
 type Publication struct {
 	value     *namespace.Publication
 	facts     Facts
@@ -23,6 +23,10 @@ type Publication struct {
 // VerifyPublication checks everything about a publication but the time: see the
 // package comment. It uses all cores for the signatures of the entries.
 func (p *Policy) VerifyPublication(raw []byte) (Publication, error) {
+	return p.NewVerifier().VerifyPublication(raw)
+}
+
+func (p *Policy) verify(raw []byte, by *nix.BulkVerifier) (Publication, error) {
 	if len(raw) > namespace.MaxPublication {
 		return Publication{}, refuse(TooLarge, "publication of %d bytes, at most %d are allowed", len(raw), namespace.MaxPublication)
 	}
@@ -49,7 +53,7 @@ func (p *Policy) VerifyPublication(raw []byte) (Publication, error) {
 		return Publication{}, err
 	}
 	v.seniority = m.seniority
-	if v.entries, err = p.verifyEntries(value.Entries, &origin{policy: p, publication: v.facts.ID, signer: m}); err != nil {
+	if v.entries, err = p.verifyEntries(value.Entries, &origin{policy: p, publication: v.facts.ID, signer: m}, by); err != nil {
 		return Publication{}, err
 	}
 	return v, nil

@@ -42,8 +42,9 @@ func checkPublication(raw []byte, signer nix.PublicKey) error {
 		return refuseBecause(Malformed, err)
 	}
 	o := &origin{signer: &member{key: signer}}
+	var signatures nix.BulkVerifier
 	return forEach(len(p.Entries), func(i int) error {
-		_, err := o.verify(&p.Entries[i])
+		_, err := o.verify(&p.Entries[i], &signatures)
 		return err
 	})
 }

@@ -17,7 +17,7 @@ import (
 // TestNobodyElseMakesThem: the types that say "verified" have no field that
 // another package could set, also not through one that is embedded.
 func TestNobodyElseMakesThem(t *testing.T) {
-	for _, v := range []any{trust.Verified{}, trust.Publication{}, trust.Document{}, trust.Policy{}, trust.Receipt{}} {
+	for _, v := range []any{trust.Verified{}, trust.Publication{}, trust.Document{}, trust.Policy{}, trust.Verifier{}, trust.Receipt{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			if f := typ.Field(i); f.IsExported() || f.Anonymous {
@@ -38,7 +38,7 @@ func TestNobodyElseMakesThem(t *testing.T) {
 func TestWhereTheyComeFrom(t *testing.T) {
 	want := map[string][]string{
 		"Document":    {"Policy.Document", "VerifyDocument"},
-		"Publication": {"Policy.VerifyPublication"},
+		"Publication": {"Policy.VerifyPublication", "Verifier.VerifyPublication"},
 		"Verified":    {"Policy.Readmit", "Policy.Recall", "Policy.VerifyNarInfo", "Publication.Entries"},
 		"Policy":      {"NewPolicy", "NewUpstreamPolicy"},
 		"Receipt":     {"VerifyReceipt"},

@@ -25,12 +25,12 @@ type origin struct {
 }
 
 // verify checks the Nix signature that the origin's key owes the entry.
-func (o *origin) verify(e *namespace.Entry) (Verified, error) {
+func (o *origin) verify(e *namespace.Entry, by *nix.BulkVerifier) (Verified, error) {
 	key := o.signer.key
 	text := e.Fingerprint()
 	named := false
 	for i, sig := range e.Sigs {
-		if key.Verify(text, sig) {
+		if by.Verify(key, text, sig) {
 			return Verified{entry: e, from: o, sig: i}, nil
 		}
 		named = named || sig.Name == key.Name
@@ -42,10 +42,10 @@ func (o *origin) verify(e *namespace.Entry) (Verified, error) {
 }
 
 // verifyEntries verifies all, and returns those that are not denied.
-func (p *Policy) verifyEntries(entries []namespace.Entry, o *origin) ([]Verified, error) {
+func (p *Policy) verifyEntries(entries []namespace.Entry, o *origin, by *nix.BulkVerifier) ([]Verified, error) {
 	all := make([]Verified, len(entries))
 	err := forEach(len(entries), func(i int) (err error) {
-		all[i], err = o.verify(&entries[i])
+		all[i], err = o.verify(&entries[i], by)
 		return err
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func (p *Policy) Recall(e *namespace.Entry, pub namespace.ID, signer nix.PublicK
 	if err := p.denies(e.Path.Hash(), e.NarHash); err != nil {
 		return Verified{}, err
 	}
-	return (&origin{policy: p, publication: pub, signer: m}).verify(e)
+	return (&origin{policy: p, publication: pub, signer: m}).verify(e, nil)
 }
 
 // Readmit applies p's rules to an entry that an earlier policy of the namespace
