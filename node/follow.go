@@ -190,6 +190,7 @@ func (n *Node) syncOnce(ctx context.Context, r *remote, a namespace.Address, at 
 		return false, err
 	}
 	n.peers.setServes(r, a, true)
+	n.peers.setClock(r, answer.Time)
 	whole := answer.Equal || !answer.Known
 	if err := n.takeDocument(ctx, r, a, answer); err != nil {
 		return false, err

@@ -39,6 +39,8 @@ type remote struct {
 	load   load
 	polls  map[namespace.Address]bool
 	vain   map[namespace.Address]int // publications that were fetched for nothing since one was taken
+	clock  bool                      // it said what time it is
+	behind time.Duration             // of this machine's clock, as far as it is known
 }
 
 func newPeers(now func() time.Time, changed func()) *peers {

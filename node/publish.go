@@ -56,6 +56,9 @@ func (n *Node) Publish(ctx context.Context, source Source, req PublishRequest) (
 	if err != nil {
 		return report.Publish{}, err
 	}
+	if err := n.checkClock(); err != nil && !req.DryRun {
+		return report.Publish{}, err
+	}
 	closure, err := source.Closure(ctx, req.Roots)
 	if err != nil {
 		return report.Publish{}, err

@@ -222,9 +222,24 @@ func (s *Server) Sync(ctx context.Context, from transfer.Remote, a namespace.Add
 		return nil, transfer.ErrAbsent
 	}
 	s.node.peers.asked(from.Peer, a)
+	var (
+		answer *transfer.SyncAnswer
+		err    error
+	)
 	if len(req.Buckets) > 0 {
-		return s.bucketIDs(ctx, a, req.Buckets)
+		answer, err = s.bucketIDs(ctx, a, req.Buckets)
+	} else {
+		answer, err = s.newsInTime(ctx, from, a, req)
 	}
+	if err != nil {
+		return nil, err
+	}
+	answer.Time = s.node.Now()
+	return answer, nil
+}
+
+// newsInTime is news, when there is some or the asker has waited long enough.
+func (s *Server) newsInTime(ctx context.Context, from transfer.Remote, a namespace.Address, req transfer.SyncRequest) (*transfer.SyncAnswer, error) {
 	deadline := time.NewTimer(longPoll)
 	defer deadline.Stop()
 	for {

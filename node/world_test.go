@@ -74,6 +74,7 @@ type machine struct {
 	kv    *catalogtest.MemKV
 	texts catalog.Texts
 	share node.Share
+	ahead time.Duration // how far its clock is ahead of the world's
 	// collect: it collects by itself.
 	collect bool
 	wrap    func(transfer.Handler) transfer.Handler
@@ -117,18 +118,19 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (w *world) restart(old *machine) *machine {
 	w.t.Helper()
 	old.stop()
-	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, collect: old.collect, wrap: old.wrap})
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, collect: old.collect, wrap: old.wrap})
 }
 
 func (w *world) boot(m *machine) *machine {
 	w.t.Helper()
 	name, share, wrap := m.name, m.share, m.wrap
-	c, err := catalog.Open(w.t.Context(), m.kv, m.texts, w.now, quiet(w.t).With("node", name))
+	now := func() time.Time { return w.now().Add(m.ahead) }
+	c, err := catalog.Open(w.t.Context(), m.kv, m.texts, now, quiet(w.t).With("node", name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	m.list = c
-	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: w.now},
+	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now},
 		node.Settings{Share: share, Grace: time.Millisecond, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {

@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	"time"
+
 	"github.com/flurry-nix/flurry/namespace"
 )
 
@@ -52,6 +54,9 @@ type SyncAnswer struct {
 	// BucketIDs has the ids of buckets that were asked for, as many of those
 	// as there was room for: at least one.
 	BucketIDs map[byte][]namespace.ID
+	// Time is the peer's clock when it answered, in whole milliseconds; zero: it
+	// did not say. It is the peer's word, and nothing is judged by it.
+	Time time.Time
 }
 
 // BucketDigest is the number and the SHA-256 of the sorted ids of publications

@@ -45,6 +45,9 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	for _, sp := range v.node.Spaces() {
 		s.Problems = append(s.Problems, documentWarnings(sp, v.catalog.Stats(sp.Address), time.Now())...)
 	}
+	if c := v.node.Clock(); c.Ahead.Abs() > report.MaxSkew {
+		s.Problems = append(s.Problems, *report.ClockSkew(c.Ahead, c.Peers))
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.Problems = append(s.Problems, v.warnings...)

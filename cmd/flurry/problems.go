@@ -93,12 +93,17 @@ func publishProblem(alias, state string, err error) error {
 		down     *daemon.DownError
 		refusal  *trust.Refusal
 		full     *store.FullError
+		clock    *node.ClockError
 	)
 	switch {
 	case err == nil || errors.As(err, &problem):
 		return err
 	case errors.Is(err, daemon.ErrNoNix), errors.As(err, &down):
 		return nixProblem(err)
+	case errors.As(err, &clock):
+		p := report.ClockSkew(clock.Ahead, clock.Peers)
+		p.Exit = report.ExitFailed
+		return p
 	case errors.As(err, &invalid):
 		return notValid(invalid)
 	case errors.As(err, &excluded):

@@ -159,7 +159,8 @@ func testedElsewhere(id string) bool {
 		"late",                              // httpgateway's
 		"store-corrupt",                     // node's
 		"document-expired", "document-fork", // TestDocumentWarnings
-		"demo": // the demo is its own test
+		"clock-skew", // TestClockSkew
+		"demo":       // the demo is its own test
 		return true
 	}
 	return false

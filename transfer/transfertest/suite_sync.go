@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/transfer"
@@ -53,7 +54,7 @@ func testSync(t *testing.T, pair Pair) {
 	for _, x := range []exchange{
 		{"nothing on either side", transfer.SyncRequest{}, transfer.SyncAnswer{Added: []namespace.ID{}}},
 		{"the same", transfer.SyncRequest{Serial: 3, Document: sample.ID("document", 3), Count: 2, Sum: sample.ID("sum", 1), Epoch: epoch, Cursor: 9},
-			transfer.SyncAnswer{Serial: 3, Document: sample.ID("document", 3), Equal: true, Known: true, Epoch: epoch, Cursor: 9, Added: []namespace.ID{}}},
+			transfer.SyncAnswer{Serial: 3, Document: sample.ID("document", 3), Equal: true, Known: true, Epoch: epoch, Cursor: 9, Added: []namespace.ID{}, Time: time.UnixMilli(1795721600123).UTC()}},
 		{"a newer document with its lists, and more changes", transfer.SyncRequest{Serial: 3, Document: sample.ID("document", 3), Epoch: epoch, Cursor: 9, Wait: true},
 			transfer.SyncAnswer{Serial: 4, Document: sample.ID("document", 4), RawDocument: sample.Noise(1, 300_000), Lists: [][]byte{sample.Noise(2, 1), sample.Noise(3, 400_000)},
 				Known: true, Epoch: epoch, Cursor: 11, Added: ids, More: true}},

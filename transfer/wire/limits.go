@@ -39,6 +39,11 @@ const (
 	// maxReason is the longest explanation of a refusal, in bytes.
 	maxReason = 256
 
+	// maxTime is the latest time that a peer may say its clock has, in
+	// milliseconds since 1970: the end of the year 9,999, beyond which times do
+	// not print.
+	maxTime = 253402300799999
+
 	// maxRunHeadroom is how much longer than its chunks a run of Zstandard
 	// frames may be, in bytes for each chunk (see transfer.MaxRunData).
 	maxRunHeadroom = 32

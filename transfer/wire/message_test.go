@@ -93,6 +93,8 @@ func specimens(t testing.TB) []specimen {
 	eq := syncHead{answer: transfer.SyncAnswer{Serial: 1, Document: id, Equal: true, Known: true, Epoch: epoch, Cursor: 3}}
 	add("sync head: equal", func() []byte { return eq.append(nil) },
 		&pb.SyncHead{Serial: 1, Document: id[:], Equal: true, Known: true, Epoch: epoch[:], Cursor: 3}, decoding(parseSyncHead), eq)
+	clock := syncHead{answer: transfer.SyncAnswer{Serial: 1, Document: id, Time: time.UnixMilli(maxTime).UTC()}}
+	add("sync head: a clock", func() []byte { return clock.append(nil) }, &pb.SyncHead{Serial: 1, Document: id[:], TimeMs: maxTime}, decoding(parseSyncHead), clock)
 	sh := syncHead{
 		answer:   transfer.SyncAnswer{Serial: 2, Document: id, Known: true, Epoch: epoch, Cursor: 3, More: true},
 		document: 1000, lists: []uint64{1, 300}, added: 4, asked: []byte{0, 5}, askedIDs: []uint64{0, 200},

@@ -160,6 +160,7 @@ func TestMessagesReject(t *testing.T) {
 		{"buckets without numbers", decoding(parseSyncHead), &pb.SyncHead{Buckets: []byte{1}}, "1 buckets"},
 		{"numbers without buckets", decoding(parseSyncHead), &pb.SyncHead{BucketIds: []uint32{1}}, "0 buckets"},
 		{"counts without sums", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 256)}, "256 counts and 0 bytes"},
+		{"a clock of the year 10,000", decoding(parseSyncHead), &pb.SyncHead{TimeMs: maxTime + 1}, "at most 253402300799999"},
 		{"255 digests", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 255), BucketSums: digests[:255*32]}, "255 counts"},
 		{"257 digests", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 257), BucketSums: digests}, "more than 256"},
 		{"256 digests", decoding(parseSyncHead), &pb.SyncHead{BucketCounts: make([]uint64, 256), BucketSums: digests}, ""},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/transfer"
@@ -48,6 +49,9 @@ func (m *syncHead) append(b []byte) []byte {
 	b = appendLength(b, 17, idSize*len(a.Buckets))
 	for i := range a.Buckets {
 		b = append(b, a.Buckets[i].Sum[:]...)
+	}
+	if !a.Time.IsZero() {
+		b = appendUint(b, 18, uint64(max(0, min(a.Time.UnixMilli(), maxTime))))
 	}
 	return b
 }
@@ -96,7 +100,7 @@ func (m *syncHead) parseAnswer(d *decoder) bool {
 	return true
 }
 
-// parseLists reads the current field if it is one of fields 11 to 17.
+// parseLists reads the current field if it is one of fields 11 to 18.
 func (m *syncHead) parseLists(d *decoder, counts []uint64) []uint64 {
 	switch d.num {
 	case 11:
@@ -113,6 +117,10 @@ func (m *syncHead) parseLists(d *decoder, counts []uint64) []uint64 {
 		return d.packed(transfer.Buckets, math.MaxUint64)
 	case 17:
 		m.digestRaw = d.records(idSize, transfer.Buckets)
+	case 18:
+		if ms := d.uint(maxTime); ms > 0 {
+			m.answer.Time = time.UnixMilli(int64(ms)).UTC()
+		}
 	}
 	return counts
 }

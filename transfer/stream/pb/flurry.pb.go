@@ -894,8 +894,11 @@ type SyncHead struct {
 	BucketIds []uint32 `protobuf:"varint,15,rep,packed,name=bucket_ids,json=bucketIds,proto3" json:"bucket_ids,omitempty"`
 	// When the epoch is not known: number and SHA-256 of the sorted ids of each of
 	// the 256 buckets, by first byte.
-	BucketCounts  []uint64 `protobuf:"varint,16,rep,packed,name=bucket_counts,json=bucketCounts,proto3" json:"bucket_counts,omitempty"`
-	BucketSums    []byte   `protobuf:"bytes,17,opt,name=bucket_sums,json=bucketSums,proto3" json:"bucket_sums,omitempty"`
+	BucketCounts []uint64 `protobuf:"varint,16,rep,packed,name=bucket_counts,json=bucketCounts,proto3" json:"bucket_counts,omitempty"`
+	BucketSums   []byte   `protobuf:"bytes,17,opt,name=bucket_sums,json=bucketSums,proto3" json:"bucket_sums,omitempty"`
+	// The answerer's clock when it answered: milliseconds since 1970-01-01 UTC,
+	// before the year 10,000. None: it does not say.
+	TimeMs        uint64 `protobuf:"varint,18,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1047,6 +1050,13 @@ func (x *SyncHead) GetBucketSums() []byte {
 		return x.BucketSums
 	}
 	return nil
+}
+
+func (x *SyncHead) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
 }
 
 // "Here is a publication." The answer lasts as long as the answerer fetches what
@@ -1282,7 +1292,7 @@ const file_flurry_proto_rawDesc = "" +
 	"\x05epoch\x18\x06 \x01(\fR\x05epoch\x12\x16\n" +
 	"\x06cursor\x18\a \x01(\x04R\x06cursor\x12\x12\n" +
 	"\x04wait\x18\b \x01(\bR\x04wait\x12\x18\n" +
-	"\abuckets\x18\t \x01(\fR\abuckets\"\xe8\x03\n" +
+	"\abuckets\x18\t \x01(\fR\abuckets\"\x81\x04\n" +
 	"\bSyncHead\x12#\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x0f.flurry.v1.CodeR\x04code\x12$\n" +
 	"\x0eretry_after_ms\x18\x02 \x01(\rR\fretryAfterMs\x12\x16\n" +
@@ -1304,7 +1314,8 @@ const file_flurry_proto_rawDesc = "" +
 	"bucket_ids\x18\x0f \x03(\rR\tbucketIds\x12#\n" +
 	"\rbucket_counts\x18\x10 \x03(\x04R\fbucketCounts\x12\x1f\n" +
 	"\vbucket_sums\x18\x11 \x01(\fR\n" +
-	"bucketSums\"N\n" +
+	"bucketSums\x12\x17\n" +
+	"\atime_ms\x18\x12 \x01(\x04R\x06timeMs\"N\n" +
 	"\fOfferRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12 \n" +
 	"\vpublication\x18\x02 \x01(\fR\vpublication\"\xa3\x04\n" +
