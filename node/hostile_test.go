@@ -304,3 +304,45 @@ func TestStalledBodyIsOvertaken(t *testing.T) {
 	bob.uses(a)
 	bob.gets(alice, p) // within the 20 s that a reader here has; a body's own time is longer
 }
+
+// TestSilentPeerIsNotAskedOnAndOn: a peer that answers no question, in a namespace that cannot be synced, holds up a few of Nix's
+// and not all of a build's.
+func TestSilentPeerIsNotAskedOnAndOn(t *testing.T) {
+	w := newWorld(t)
+	var lookups atomic.Int64
+	l := &silent{lookups: &lookups}
+	alice := w.machine("alice", node.ShareLAN, func(h transfer.Handler) transfer.Handler { l.Handler = h; return l })
+	a := alice.creates("acme-1")
+	alice.publishes("acme-1", alice.nix.build("app", "1", 1000))
+	bob := w.machine("bob", node.ShareNone, nil)
+	bob.meet(alice)
+	if err := bob.Put(node.Space{Alias: "acme-1", Address: a, Use: true}); err != nil {
+		t.Fatal(err)
+	}
+	bob.eventually("to know whom to ask", func() bool { return bob.Status(false).Namespaces[0].Serving == 1 })
+	for i := range 20 {
+		if _, err := bob.Info(t.Context(), "", nix.PathHash{byte(i)}); !errors.Is(err, node.ErrNotHere) {
+			t.Fatalf("an unknown path: %v", err)
+		}
+	}
+	if n := lookups.Load(); n == 0 || n > 5 {
+		t.Errorf("%d of 20 questions waited for a peer that answers none", n)
+	}
+}
+
+// silent names publications, and answers nothing else.
+type silent struct {
+	transfer.Handler
+	lookups *atomic.Int64
+}
+
+func (s *silent) Text(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ transfer.Kind, _ [32]byte) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (s *silent) Lookup(ctx context.Context, _ transfer.Remote, _ namespace.Address, _ []nix.PathHash) ([]transfer.Answer, error) {
+	s.lookups.Add(1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}

@@ -157,9 +157,12 @@ func (n *Node) unsynced(spaces []Space) []Space {
 // answered, or the namespaces are synced; with nobody to ask it waits for no longer than the grace after the start.
 func (n *Node) ask(ctx context.Context, spaces []Space, h nix.PathHash) {
 	var asked []question
+	now := n.Now()
 	for _, sp := range spaces {
 		for _, r := range n.peers.serving(sp.Address, nil) {
-			asked = append(asked, question{r, sp.Address})
+			if r.breaker.allows(now) {
+				asked = append(asked, question{r, sp.Address})
+			}
 		}
 	}
 	patience := n.patience(asked)
@@ -217,6 +220,7 @@ func (n *Node) graceLeft() time.Duration {
 // lookup asks r for h and takes in the publications that its answer names; it reports whether it named any.
 func (n *Node) lookup(ctx context.Context, r *remote, a namespace.Address, h nix.PathHash) bool {
 	answers, err := r.conn.Lookup(ctx, a, []nix.PathHash{h})
+	n.noteAnswer(ctx, r, err)
 	if isLie(err) {
 		n.ban(r, err.Error())
 		return false
@@ -240,6 +244,17 @@ func (n *Node) lookup(ctx context.Context, r *remote, a namespace.Address, h nix
 		}
 	}
 	return named
+}
+
+// noteAnswer notes whether r answers what Nix waits for. A question that was broken off since somebody else had the answer
+// says nothing of it.
+func (n *Node) noteAnswer(ctx context.Context, r *remote, err error) {
+	switch {
+	case err == nil, errors.Is(err, transfer.ErrAbsent), errors.Is(err, transfer.ErrRefused), busyFor(err) > 0:
+		r.breaker.worked()
+	case !errors.Is(ctx.Err(), context.Canceled):
+		r.breaker.failed(n.Now())
+	}
 }
 
 // checkAnswers refuses an entry that stands under another path's hash.

@@ -14,6 +14,12 @@ const (
 	// the namespaces in use to be synced.
 	GraceAfterStart = 2 * time.Second
 
+	// breakAfter failures in a row open a breaker for breakFor, which doubles up to breakMost: one answer that was lost is no
+	// sign, and who comes back is asked again within a build.
+	breakAfter = 3
+	breakFor   = 5 * time.Second
+	breakMost  = time.Minute
+
 	// banTime is how long a peer that lied is not spoken to. Long enough to make lying slow, short enough that a repaired
 	// node (a bad disk, a bad build) comes back by itself.
 	banTime = 5 * time.Minute

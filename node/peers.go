@@ -32,15 +32,16 @@ type remote struct {
 	gone   <-chan struct{} // closed at disconnection
 	cancel context.CancelFunc
 
-	serves map[namespace.Address]bool
-	seeds  map[namespace.Address]time.Time     // when it was last seen to mirror a namespace
-	asks   map[namespace.Address]chan struct{} // closed when it asks about a namespace; of those for which that is waited for
-	absent map[content.BodyID]time.Time
-	load   load
-	polls  map[namespace.Address]bool
-	vain   map[namespace.Address]int // publications that were fetched for nothing since one was taken
-	clock  bool                      // it said what time it is
-	behind time.Duration             // of this machine's clock, as far as it is known
+	serves  map[namespace.Address]bool
+	seeds   map[namespace.Address]time.Time     // when it was last seen to mirror a namespace
+	asks    map[namespace.Address]chan struct{} // closed when it asks about a namespace; of those for which that is waited for
+	absent  map[content.BodyID]time.Time
+	load    load
+	polls   map[namespace.Address]bool
+	breaker breaker                   // of questions that Nix waits for
+	vain    map[namespace.Address]int // publications that were fetched for nothing since one was taken
+	clock   bool                      // it said what time it is
+	behind  time.Duration             // of this machine's clock, as far as it is known
 }
 
 func newPeers(now func() time.Time, changed func()) *peers {
