@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +63,16 @@ func (c *crew) hire(ctx context.Context) {
 		for range claimsEach {
 			c.workers.Go(func() { c.work(ctx, r, p) })
 		}
+	}
+}
+
+// giveUp notes of all who are asked that they do not have the body, for a while: they did not bring it.
+func (c *crew) giveUp() {
+	c.mu.Lock()
+	silent := slices.Collect(maps.Keys(c.at))
+	c.mu.Unlock()
+	for _, r := range silent {
+		c.download.node.peers.setAbsent(r, c.download.key.body)
 	}
 }
 

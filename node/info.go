@@ -61,7 +61,7 @@ func (n *Node) known(ctx context.Context, spaces []Space, h nix.PathHash) (trust
 	// Listed, but nobody is known to have it: look for a holder as long as the question may take, unless that was in vain a
 	// moment ago.
 	v := candidates[0]
-	gone := fmt.Errorf("%w: %s is published by %s, but nobody reachable has it", ErrNotHere, v.Path().Base(), v.Address().Name())
+	gone := nobodyHas(v)
 	if n.peers.deserted(v.Address()) {
 		return trust.Verified{}, gone
 	}
@@ -82,6 +82,10 @@ func (n *Node) known(ctx context.Context, spaces []Space, h nix.PathHash) (trust
 		case <-changed:
 		}
 	}
+}
+
+func nobodyHas(v trust.Verified) error {
+	return fmt.Errorf("%w: %s is published by %s, but nobody reachable has it", ErrNotHere, v.Path().Base(), v.Address().Name())
 }
 
 // candidates are the entries for h that may be given to Nix, in order of preference: what was served here before, then

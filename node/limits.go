@@ -97,8 +97,12 @@ const (
 	providersAtOnce = 6
 	// silentTime: when nothing came for so long, others are looked for who have it.
 	silentTime = 3 * time.Second
-	// searchTime: so long a download looks for a provider before its readers are told that there is none.
-	searchTime = 10 * time.Second
+	// stallTime: after so long without a chunk, the largest of which has 256 KiB, peers that still say that they bring some are
+	// given up: a build is faster than what comes by less than 13 kB/s.
+	stallTime = 20 * time.Second
+	// searchTime: so long a download whose providers are all gone looks for another one before its readers are told that there is
+	// none. Nix waits for it, and could build meanwhile; a walk through the DHT may take longer, and helps the next path.
+	searchTime = time.Second
 	// absentMemory is how long "I do not have it" is remembered of a peer, and how long it is remembered that nobody was
 	// found who holds a namespace: Nix asks for hundreds of paths, and each would wait the whole budget.
 	absentMemory = 30 * time.Second

@@ -34,6 +34,10 @@ func (n *Node) Nar(ctx context.Context, view string, want nix.NarHash, h nix.Pat
 		if v.Entry().NarHash != want {
 			continue
 		}
+		if n.peers.deserted(v.Address()) && !n.available(ctx, v) {
+			err = nobodyHas(v) // as was found out a moment ago, perhaps by who asks now for the rest
+			continue
+		}
 		nar, openErr := n.open(ctx, v)
 		if openErr == nil {
 			n.touch(ctx, v.Address(), v.Entry().Body)

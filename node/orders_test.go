@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"sync"
@@ -169,6 +171,37 @@ func TestLoneSlowSource(t *testing.T) {
 	if received > 600_000+spare {
 		t.Errorf("%d bytes were received for 600,000", received)
 	}
+}
+
+// TestLoneSilentSource: who has it alone and brings nothing any more, without going away, is given up, and the next one who asks
+// is told at once that it is not here, since Nix asks again for the rest.
+func TestLoneSilentSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := &line{}
+		alice := w.machine("alice", node.ShareLAN, func(h transfer.Handler) transfer.Handler { l.Handler = h; return l })
+		a := alice.creates("acme-1")
+		p := alice.nix.build("app", "1", 8_000_000)
+		alice.publishes("acme-1", p)
+		bob := w.machine("bob", node.ShareLAN, nil)
+		bob.meet(alice)
+		bob.uses(a)
+		l.rate, l.dies = fast, 2_000_000
+		start := time.Now()
+		got, err := bob.readsFor(p, 5*time.Minute)
+		if !errors.Is(err, node.ErrNoProvider) || len(got) == 0 {
+			t.Errorf("%d bytes, and then %v", len(got), err)
+		}
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("after %v Nix is told", took)
+		}
+		start = time.Now()
+		if _, err := bob.Nar(t.Context(), "", sha256.Sum256(alice.nix.nar(p)), p.Hash()); !errors.Is(err, node.ErrNotHere) || time.Since(start) > 0 {
+			t.Errorf("for the rest: %v after %v", err, time.Since(start))
+		}
+		alice.stop()
+		bob.stop()
+	})
 }
 
 // TestTwinsTravelOnce: bytes that are in a NAR twice are received once.

@@ -52,24 +52,8 @@ type pkg struct {
 func build(t *testing.T, tag string, pkgs ...pkg) []nix.StorePath {
 	t.Helper()
 	needNix(t)
-	var expr strings.Builder
-	expr.WriteString("let\n  mk = name: seed: size: deps: derivation { inherit name seed size deps; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" ''\n" +
-		"    export PATH=/usr/bin:/bin; mkdir -p $out/lib; for d in $deps; do echo $d >> $out/lib/deps; done; echo $out > $out/self\n" +
-		"    head -c $size /dev/urandom > $out/lib/noise; yes $out | head -c $size > $out/lib/words; cp $out/lib/noise $out/lib/again\n  '' ]; tag = \"" + tag + "\"; };\n")
-	for i, p := range pkgs {
-		var deps []string
-		for _, d := range p.deps {
-			deps = append(deps, fmt.Sprintf("p%d", d))
-		}
-		fmt.Fprintf(&expr, "  p%d = mk %q %q %q [ %s ];\n", i, p.name, fmt.Sprint(p.seed), fmt.Sprint(p.size/3), strings.Join(deps, " "))
-	}
-	expr.WriteString("in [")
-	for i := range pkgs {
-		fmt.Fprintf(&expr, " p%d", i)
-	}
-	expr.WriteString(" ]\n")
 	file := filepath.Join(t.TempDir(), "default.nix")
-	if err := os.WriteFile(file, []byte(expr.String()), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(expression(tag, pkgs...)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	out, err := nixRun(t, t.TempDir(), "nix-build", "--no-out-link", "--option", "sandbox", "false", "--option", "substitute", "false", file)
@@ -89,6 +73,26 @@ func build(t *testing.T, tag string, pkgs ...pkg) []nix.StorePath {
 	}
 	t.Cleanup(func() { nixRun(t, os.TempDir(), append([]string{"nix-store", "--delete"}, words(paths)...)...) })
 	return paths
+}
+
+// expression is a Nix expression for packages, a list of them in their order.
+func expression(tag string, pkgs ...pkg) string {
+	var expr strings.Builder
+	expr.WriteString("let\n  mk = name: seed: size: deps: derivation { inherit name seed size deps; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" ''\n" +
+		"    export PATH=/usr/bin:/bin; mkdir -p $out/lib; for d in $deps; do echo $d >> $out/lib/deps; done; echo $out > $out/self\n" +
+		"    head -c $size /dev/urandom > $out/lib/noise; yes $out | head -c $size > $out/lib/words; cp $out/lib/noise $out/lib/again\n  '' ]; tag = \"" + tag + "\"; };\n")
+	for i, p := range pkgs {
+		var deps []string
+		for _, d := range p.deps {
+			deps = append(deps, fmt.Sprintf("p%d", d))
+		}
+		fmt.Fprintf(&expr, "  p%d = mk %q %q %q [ %s ];\n", i, p.name, fmt.Sprint(p.seed), fmt.Sprint(p.size/3), strings.Join(deps, " "))
+	}
+	expr.WriteString("in [")
+	for i := range pkgs {
+		fmt.Fprintf(&expr, " p%d", i)
+	}
+	return expr.String() + " ]\n"
 }
 
 func words(paths []nix.StorePath) []string {

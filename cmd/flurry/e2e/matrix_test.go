@@ -1,0 +1,218 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// TestMatrix runs the same builds with every Nix there is, against a gateway to which everything happens that may happen. Each
+// of them has to succeed. What it took is logged beside what it takes without flurry.
+func TestMatrix(t *testing.T) {
+	all := clients(t)
+	m := newMatrix(t)
+	for _, c := range all {
+		t.Run(c.name, func(t *testing.T) {
+			for _, s := range scenarios {
+				t.Run(s.name, func(t *testing.T) { m.run(t, c, s) })
+			}
+		})
+	}
+}
+
+// matrix is what all scenarios have in common: some packages that are published, and one more that needs them and is built.
+type matrix struct {
+	pkgs    []pkg // the last is not published
+	paths   []nix.StorePath
+	noise   []string // SHA-256 of what is random in each: which build it is
+	address string
+	origin  *process // publishes
+	cache   string   // another substituter, with all of it
+}
+
+const matrixTag = "matrix"
+
+func newMatrix(t *testing.T) *matrix {
+	t.Helper()
+	m := &matrix{}
+	for i := range 8 {
+		p := pkg{name: fmt.Sprintf("matrix-%d", i), seed: 7000 + i, size: 100_000 << (i % 3)}
+		if i > 0 {
+			p.deps = []int{i / 2, i - 1}
+		}
+		m.pkgs = append(m.pkgs, p)
+	}
+	m.pkgs[5].size = 9_000_000
+	m.paths = build(t, matrixTag, m.pkgs...)
+	for _, p := range m.paths {
+		b, err := os.ReadFile(filepath.Join(p.String(), "lib", "noise"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(b)
+		m.noise = append(m.noise, hex.EncodeToString(sum[:]))
+	}
+	m.pkgs = append(m.pkgs, pkg{name: "matrix-top", seed: 7999, size: 3000, deps: []int{0, 1, 2, 3, 4, 5, 6, 7}})
+
+	m.origin, m.address = m.publisher(t, "")
+	dir := t.TempDir()
+	if _, err := nixRun(t, t.TempDir(), append([]string{"nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://" + dir + "?compression=zstd"}, words(m.paths)...)...); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(s.Close)
+	m.cache = s.URL + "?trusted=1"
+	return m
+}
+
+// publisher is a node that has published the packages to a namespace of its own. upload is how much it gives out in a second; "":
+// all that it can.
+func (m *matrix) publisher(t *testing.T, upload string) (*process, string) {
+	t.Helper()
+	dir := t.TempDir()
+	p := &process{t: t, name: "publisher", state: filepath.Join(dir, "publisher"), config: os.DevNull, args: []string{"--port", peerPort(t)}}
+	if upload != "" {
+		p.config = filepath.Join(dir, "flurry.toml")
+		if err := os.WriteFile(p.config, fmt.Appendf(nil, "[share]\nupload = %q\n", upload), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.start()
+	t.Cleanup(p.kill)
+	var made report.New
+	p.must(&made, "new", "acme-1")
+	p.must(nil, append([]string{"publish", "acme-1"}, words(m.paths)...)...)
+	return p, made.Address
+}
+
+// gateway is a node that uses the namespace of a publisher, its only peer, and has nothing of it yet.
+func (m *matrix) gateway(t *testing.T, publisher *process, address string) *process {
+	t.Helper()
+	g := daemon(t, "gateway", "--peer", "127.0.0.1:"+publisher.args[1])
+	g.uses(address, len(m.paths))
+	return g
+}
+
+// scenario is one thing that may happen, and what is to come of it all the same.
+type scenario struct {
+	name string
+	// happens prepares it, and returns the substituters, in their order, and the key that Nix is to trust; during, if not nil, is
+	// what happens while Nix works, until done is closed.
+	happens func(t *testing.T, m *matrix) (substituters []string, key string, during func(done <-chan struct{}))
+	// settings are further lines of nix.conf.
+	settings []string
+	// copied: the packages have to come from the publisher; otherwise they may be built, too.
+	copied bool
+	script func(m *matrix, substituters []string) string
+}
+
+// builds builds the last package.
+func builds(m *matrix, _ []string) string {
+	return "nix-build --no-out-link -E '(" + strings.ReplaceAll(expression(matrixTag, m.pkgs...), "'", `'\''`) + ")' >/dev/null"
+}
+
+func realises(m *matrix, _ []string) string {
+	return "nix-store --realise --option require-sigs true " + strings.Join(words(m.paths), " ") + " >/dev/null"
+}
+
+func copies(m *matrix, substituters []string) string {
+	return "nix copy --from " + substituters[0] + " " + strings.Join(words(m.paths), " ")
+}
+
+var scenarios = []scenario{
+	{name: "copy", script: copies, copied: true, happens: allIsWell},
+	{name: "realise with signatures", script: realises, copied: true, happens: allIsWell},
+	{name: "build with the gateway alone", script: builds, copied: true, happens: allIsWell},
+	{name: "build with the gateway alone, fallback", script: builds, copied: true, happens: allIsWell, settings: []string{"fallback = true"}},
+	{name: "build with the gateway and a second substituter", script: builds, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+		g := daemon(t, "gateway") // it uses nothing
+		return []string{g.gateway, m.cache}, g.key, nil
+	}},
+	{name: "everything offline", script: builds, happens: offline},
+	{name: "everything offline, fallback", script: builds, happens: offline, settings: []string{"fallback = true"}},
+	{name: "everything offline but the second substituter", script: builds, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+		substituters, key, _ := offline(t, m)
+		return append(substituters, m.cache), key, nil
+	}},
+	{name: "the only peer disappears in the middle of a NAR", script: builds, happens: peerDies},
+	{name: "the only peer disappears in the middle of a NAR, fallback", script: builds, happens: peerDies, settings: []string{"fallback = true"}},
+}
+
+func allIsWell(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	g := m.gateway(t, m.origin, m.address)
+	return []string{g.gateway}, g.key, nil
+}
+
+// offline: the gateway knows of the paths, and nobody can be reached who has them.
+func offline(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	peer, address := m.publisher(t, "")
+	g := m.gateway(t, peer, address)
+	peer.kill()
+	g.await("to notice that nobody is there", func() bool {
+		var s report.Status
+		g.must(&s, "status", "--peers")
+		return len(s.Peers) == 0
+	})
+	return []string{g.gateway}, g.key, nil
+}
+
+// peerDies: the gateway's only peer disappears with SIGKILL when a large NAR is under way; what was begun cannot be ended, and the
+// gateway says that it is not there.
+func peerDies(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	peer, address := m.publisher(t, "2MB/s")
+	g := m.gateway(t, peer, address)
+	return []string{g.gateway}, g.key, func(done <-chan struct{}) {
+		for {
+			select {
+			case <-done:
+				t.Error("the build was over before the peer disappeared")
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			if g.received() > 2_500_000 {
+				peer.kill()
+				return
+			}
+		}
+	}
+}
+
+// run runs a scenario with a client.
+func (m *matrix) run(t *testing.T, c client, s scenario) {
+	substituters, key, during := s.happens(t, m)
+	settings := append([]string{"substituters = " + strings.Join(substituters, " "), "trusted-public-keys = " + key}, s.settings...)
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		if during != nil {
+			during(done)
+		}
+	}()
+	began := time.Now()
+	out, err := c.sh(t, settings, s.script(m, substituters)+"\nsha256sum "+strings.Join(words(m.paths), "/lib/noise ")+"/lib/noise")
+	took := time.Since(began)
+	close(done)
+	<-watched
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		got = append(got, strings.Fields(line)[0])
+	}
+	if s.copied && !slices.Equal(got, m.noise) {
+		t.Errorf("not all was substituted: the files are %v, not %v", got, m.noise)
+	}
+	t.Logf("it took %v", took.Round(10*time.Millisecond))
+}
