@@ -21,6 +21,7 @@ func house() rules {
 
 			{"content", 1, "nix", ""},
 			{"nix/daemon", 1, "nix", "clock exec net os"},
+			{"origin", 1, "nix", "clock http net"},
 			{"nix/nixtest", 1, "nix", "exec os"},
 			{"internal/netlab", 1, "", "exec net os"},
 			{"internal/durable/durabletest", 1, "internal/durable", "os"},
@@ -58,7 +59,7 @@ func house() rules {
 			{"control", 8, "report namespace nix", "clock http net os"},
 
 			{"cmd/flurry", 9, "node httpgateway control " +
-				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream nix/daemon " +
+				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
 				"catalog store transfer dht report trust peer namespace content nix internal/durable",
 				"clock exec http libp2p net os"},
 			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
