@@ -42,7 +42,7 @@ func (n *Node) walkAll(ctx context.Context, last map[namespace.Address]time.Time
 	defer walks.Wait()
 	for _, sp := range n.spaces.all() {
 		serving := len(n.peers.serving(sp.Address, nil))
-		if !sp.Address.CanPublish() || sp.nearby() {
+		if !sp.Address.CanPublish() || sp.nearby() || sp.Origin != "" {
 			continue // the DHT has nothing of it, or must not hear of it
 		}
 		lonely = lonely || serving == 0
@@ -88,7 +88,7 @@ func (n *Node) seek(ctx context.Context, a namespace.Address, h nix.PathHash) {
 	if n.router() == nil || n.network() == nil {
 		return
 	}
-	if sp, known := n.spaces.get(a); !known || sp.nearby() {
+	if sp, known := n.spaces.get(a); !known || sp.nearby() || sp.Origin != "" {
 		return
 	}
 	n.walk(ctx, dht.PathKey(a, h))

@@ -53,7 +53,7 @@ func (n *Node) followPeer(ctx context.Context, r *remote) {
 
 // mayAsk reports whether r may learn that this node cares about sp: of what is meant for the LAN, nobody beyond it.
 func (n *Node) mayAsk(r *remote, sp Space) bool {
-	return sp.Address.CanPublish() && (!sp.nearby() || r.conn.LAN())
+	return sp.Address.CanPublish() && sp.Origin == "" && (!sp.nearby() || r.conn.LAN())
 }
 
 // follow syncs one namespace with one peer, on connection and then whenever the peer has something new.

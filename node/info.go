@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -17,7 +18,7 @@ import (
 // nobody has it, and anything else when the node could not find out before ctx ended.
 func (n *Node) Info(ctx context.Context, view string, h nix.PathHash) (trust.Verified, error) {
 	v, err := n.info(ctx, n.spaces.inUse(view), h)
-	if err == nil {
+	if err == nil && v.Entry().HasBody() {
 		n.ahead(ctx, v)
 	}
 	return v, err
@@ -27,8 +28,16 @@ func (n *Node) Info(ctx context.Context, view string, h nix.PathHash) (trust.Ver
 // would say ErrNotHere. False says nothing.
 func (n *Node) Absent(view string, h nix.PathHash) bool {
 	return n.spaces.everyInUse(view, func(sp Space, synced bool) bool {
-		return (synced || sp.Publish) && n.Catalog.Absent(sp.Address, h)
+		return (synced || sp.Publish || n.originLacks(sp, h)) && n.unlisted(sp.Address, h)
 	})
+}
+
+// unlisted reports that the catalog certainly has no h in a namespace.
+func (n *Node) unlisted(a namespace.Address, h nix.PathHash) bool {
+	if _, known := n.Catalog.Policy(a); !known {
+		return true
+	}
+	return n.Catalog.Absent(a, h)
 }
 
 func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.Verified, error) {
@@ -36,12 +45,43 @@ func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.
 	if err == nil || !errors.Is(err, ErrNotHere) {
 		return v, err
 	}
-	open := n.unsynced(spaces)
-	if len(open) == 0 || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return trust.Verified{}, err
 	}
-	n.ask(ctx, open, h)
+	n.askAll(ctx, spaces, h)
 	return n.known(ctx, spaces, h)
+}
+
+// askAll asks the peers that serve namespaces which were never synced, and origins, and waits until one of them has h, or nobody
+// has.
+func (n *Node) askAll(ctx context.Context, spaces []Space, h nix.PathHash) {
+	open := n.unsynced(spaces)
+	asked := slices.ContainsFunc(spaces, func(sp Space) bool { return sp.Origin != "" })
+	if len(open) == 0 && !asked {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	peers, origins := make(chan struct{}), make(chan struct{})
+	if len(open) == 0 || !n.tasks.Go(func(context.Context) { defer close(peers); n.ask(ctx, open, h) }) {
+		close(peers)
+	}
+	if !asked || !n.tasks.Go(func(context.Context) { defer close(origins); n.askOrigins(ctx, spaces, h) }) {
+		close(origins)
+	}
+	for peers != nil || origins != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-peers:
+			peers = nil
+		case <-origins:
+			origins = nil
+		}
+		if n.listed(ctx, spaces, h) {
+			return
+		}
+	}
 }
 
 // known answers from the catalog, if the content is here or somebody who may have it is connected.
@@ -61,8 +101,13 @@ func (n *Node) known(ctx context.Context, spaces []Space, h nix.PathHash) (trust
 	// Listed, but nobody is known to have it: look for a holder as long as the question may take, unless that was in vain a
 	// moment ago.
 	v := candidates[0]
+	for _, other := range candidates { // nobody but its origin gives out what is of an upstream namespace
+		if n.isUpstream(v.Address()) {
+			v = other
+		}
+	}
 	gone := nobodyHas(v)
-	if n.peers.deserted(v.Address()) {
+	if n.peers.deserted(v.Address()) || n.isUpstream(v.Address()) {
 		return trust.Verified{}, gone
 	}
 	n.tasks.Go(func(ctx context.Context) { n.seek(ctx, v.Address(), h) })
@@ -143,14 +188,14 @@ func (n *Node) holeFilled(p nix.StorePath) bool {
 // not just said that it lacks it.
 func (n *Node) available(ctx context.Context, v trust.Verified) bool {
 	id := v.Entry().Body
-	return len(n.peers.serving(v.Address(), &id)) > 0 || n.whole(ctx, v)
+	return len(n.peers.serving(v.Address(), &id)) > 0 || v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v)
 }
 
 // unsynced are the namespaces whose catalog says nothing about what it lacks, since this node never held all of it.
 func (n *Node) unsynced(spaces []Space) []Space {
 	var out []Space
 	for _, sp := range spaces {
-		if _, ok := n.spaces.syncedAt(sp.Address); !ok && !sp.Publish {
+		if _, ok := n.spaces.syncedAt(sp.Address); !ok && !sp.Publish && sp.Origin == "" {
 			out = append(out, sp)
 		}
 	}

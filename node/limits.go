@@ -115,6 +115,18 @@ const (
 	// commitTimeout ends one commit: commitEvery and what came meanwhile, on a slow disk.
 	commitTimeout = 30 * time.Second
 
+	// upstreamMiss is how long it is remembered that an origin does not have a path: as long as Nix remembers it, set up as it should
+	// be. upstreamAbsent and upstreamInfos bound how many such answers, and how many narinfos (some 500 bytes each), are
+	// remembered of one origin.
+	upstreamMiss   = time.Minute
+	upstreamAbsent = 1 << 16
+	upstreamInfos  = 1 << 14
+	// throughBlock is how much of a NAR from an origin is read at a time, and throughWindow how much of it is kept in memory for
+	// readers who are not equally fast. The origin waits for the foremost of them, for throughPatience at a time.
+	throughBlock    = 128 << 10
+	throughWindow   = 4 << 20
+	throughPatience = 5 * time.Second
+
 	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
 	withheld = 64 << 10
 	// wholeFirst: NARs up to this size are checked whole before the first byte leaves.

@@ -21,6 +21,7 @@ type Nar struct {
 	body     *parsedBody
 	rewriter *content.Rewriter
 	proven   bool
+	through  *through // it comes from the origin instead
 }
 
 // Nar opens the NAR that has hash want and belongs to the path with hash h in the view.
@@ -38,14 +39,31 @@ func (n *Node) Nar(ctx context.Context, view string, want nix.NarHash, h nix.Pat
 			err = nobodyHas(v) // as was found out a moment ago, perhaps by who asks now for the rest
 			continue
 		}
-		nar, openErr := n.open(ctx, v)
+		nar, openErr := n.openFrom(ctx, v)
 		if openErr == nil {
-			n.touch(ctx, v.Address(), v.Entry().Body)
+			if nar.through == nil {
+				n.touch(ctx, v.Address(), v.Entry().Body)
+			}
 			return nar, nil
 		}
 		err = openErr
 	}
 	return nil, err
+}
+
+// openFrom is open, or, of an upstream namespace, what opens the NAR at the origin when it is not all here.
+func (n *Node) openFrom(ctx context.Context, v trust.Verified) (*Nar, error) {
+	if !n.isUpstream(v.Address()) || v.Entry().HasBody() && n.whole(ctx, v) {
+		return n.open(ctx, v)
+	}
+	if !n.originHas(v) {
+		return nil, nobodyHas(v)
+	}
+	t, err := n.pullThrough(v)
+	if err != nil {
+		return nil, err
+	}
+	return &Nar{node: n, verified: v, through: t}, nil
 }
 
 // open makes the NAR of v readable. The body is here when it returns; chunks may not be.
@@ -71,7 +89,7 @@ func (n *Node) open(ctx context.Context, v trust.Verified) (*Nar, error) {
 }
 
 // Size is the length of the NAR in bytes.
-func (f *Nar) Size() int64 { return int64(f.body.body.Size) }
+func (f *Nar) Size() int64 { return int64(f.verified.Entry().NarSize) }
 
 // Close gives back what the NAR holds.
 func (f *Nar) Close() error { return nil }
@@ -87,6 +105,8 @@ func (f *Nar) WriteRange(ctx context.Context, w io.Writer, off, n int64) error {
 	switch whole := off == 0 && n == f.Size(); {
 	case n == 0:
 		return nil
+	case f.through != nil:
+		return f.through.writeRange(ctx, w, off, n)
 	case f.proven:
 		return f.copy(ctx, w, off, n)
 	case whole && n <= wholeFirst:

@@ -46,7 +46,7 @@ type Keys interface {
 	Root(a namespace.Address) (nix.SecretKey, error)
 }
 
-// Needs is what a node is made of. All fields are required.
+// Needs is what a node is made of. All fields but the last are required.
 type Needs struct {
 	Catalog *catalog.Catalog
 	Store   store.Collector
@@ -54,6 +54,8 @@ type Needs struct {
 	Keys    Keys
 	Log     *slog.Logger
 	Now     func() time.Time
+	// Origin makes the Origin of an HTTP cache at a URL. Nil: upstream namespaces are served from what is here and from peers.
+	Origin func(url string) (Origin, error)
 }
 
 // Settings are the choices of whoever runs the node.
@@ -78,14 +80,16 @@ type Node struct {
 	Needs
 	settings Settings
 
-	online  atomic.Pointer[links]
-	spaces  *spaces
-	peers   *peers
-	bodies  *bodies
-	mirrors *mirrors
-	pulls   *pulls
-	demand  *demand
-	editing chan struct{} // holds a token while a document is edited
+	online    atomic.Pointer[links]
+	spaces    *spaces
+	peers     *peers
+	bodies    *bodies
+	pool      *content.Pool // of what comes from origins
+	upstreams *upstreams
+	mirrors   *mirrors
+	pulls     *pulls
+	demand    *demand
+	editing   chan struct{} // holds a token while a document is edited
 	// collecting holds a token while content is collected.
 	collecting chan struct{}
 	pressure   chan struct{} // holds a token when the store was found full
@@ -98,6 +102,7 @@ type Node struct {
 	revision  atomic.Uint64 // grows with every change of spaces and providers that may alter an answer
 	mu        sync.Mutex
 	downloads map[downloadKey]*download
+	throughs  map[throughKey]*through
 	dropped   []content.BodyID // what publications named that were taken out of the catalog and not collected yet
 }
 
@@ -112,10 +117,11 @@ func New(needs Needs, settings Settings) *Node {
 	if settings.Grace == 0 {
 		settings.Grace = GraceAfterStart
 	}
-	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), tasks: newTasks()}
+	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), throughs: make(map[throughKey]*through), pool: new(content.Pool), tasks: newTasks()}
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()
+	n.upstreams = newUpstreams(needs.Origin)
 	n.mirrors = newMirrors()
 	n.pulls = newPulls()
 	n.demand = newDemand(needs.Now)

@@ -265,13 +265,7 @@ func (in *intake) path(ctx context.Context, info daemon.PathInfo) (*namespace.En
 }
 
 func (in *intake) split(ctx context.Context, info daemon.PathInfo) (content.Split, error) {
-	candidates := []nix.PathHash{info.Path.Hash()}
-	for _, r := range info.References {
-		if r != info.Path {
-			candidates = append(candidates, r.Hash())
-		}
-	}
-	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidates, Pool: in.pool, Put: func(id content.ChunkID, data []byte) error {
+	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(info.Path, info.References), Pool: in.pool, Put: func(id content.ChunkID, data []byte) error {
 		return in.chunk(ctx, id, data)
 	}})
 	if err := in.source.Nar(ctx, info.Path, s); err != nil {
@@ -279,6 +273,17 @@ func (in *intake) split(ctx context.Context, info daemon.PathInfo) (content.Spli
 		return content.Split{}, fmt.Errorf("reading %s: %w", info.Path, err)
 	}
 	return s.Close()
+}
+
+// candidatesOf are the hash parts to take out of the NAR of a path.
+func candidatesOf(p nix.StorePath, references []nix.StorePath) []nix.PathHash {
+	candidates := []nix.PathHash{p.Hash()}
+	for _, r := range references {
+		if r != p {
+			candidates = append(candidates, r.Hash())
+		}
+	}
+	return candidates
 }
 
 func (in *intake) chunk(ctx context.Context, id content.ChunkID, data []byte) error {

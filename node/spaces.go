@@ -62,6 +62,8 @@ type Space struct {
 	StopAfter int
 	// Until is how long what is here is given to all although it is mirrored no more; zero: it is not.
 	Until time.Time
+	// Origin is the URL of the HTTP cache that this namespace is; "": none.
+	Origin string
 	// Share overrides the node's setting.
 	Share Share
 	// Peers are places to ask for it first.
@@ -209,10 +211,16 @@ func (s *spaces) changes() <-chan struct{} {
 }
 
 // Put makes the node know a namespace, or changes what it does with it. The caller keeps the list across restarts.
-func (n *Node) Put(sp Space) error { return n.spaces.put(sp) }
+func (n *Node) Put(sp Space) error {
+	defer func() { n.upstreams.forget(sp.Address) }() // what its origin lacked a moment ago, it may have now
+	return n.spaces.put(sp)
+}
 
 // Drop makes the node forget a namespace. What it holds of it stays in catalog and store.
-func (n *Node) Drop(a namespace.Address) bool { return n.spaces.remove(a) }
+func (n *Node) Drop(a namespace.Address) bool {
+	defer n.upstreams.forget(a)
+	return n.spaces.remove(a)
+}
 
 // Spaces lists the namespaces the node knows, in order of preference.
 func (n *Node) Spaces() []Space { return n.spaces.all() }

@@ -74,7 +74,9 @@ type machine struct {
 	kv    *catalogtest.MemKV
 	texts catalog.Texts
 	share node.Share
-	ahead time.Duration // how far its clock is ahead of the world's
+	// origins makes what is behind upstream namespaces.
+	origins func(url string) (node.Origin, error)
+	ahead   time.Duration // how far its clock is ahead of the world's
 	// collect: it collects by itself.
 	collect bool
 	wrap    func(transfer.Handler) transfer.Handler
@@ -118,7 +120,7 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (w *world) restart(old *machine) *machine {
 	w.t.Helper()
 	old.stop()
-	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, collect: old.collect, wrap: old.wrap})
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, collect: old.collect, wrap: old.wrap})
 }
 
 func (w *world) boot(m *machine) *machine {
@@ -130,7 +132,7 @@ func (w *world) boot(m *machine) *machine {
 		w.t.Fatal(err)
 	}
 	m.list = c
-	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now},
+	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins},
 		node.Settings{Share: share, Grace: time.Millisecond, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {

@@ -1,0 +1,378 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// A through brings one NAR from the origin of its namespace, for all who read it meanwhile, and keeps it as chunks. It runs under
+// the node's context and goes on when its readers have left, since the next one comes soon. Bytes leave as they arrive, but the
+// last 64 KiB, and all of a small NAR, only when NarHash has matched.
+//
+// The last throughWindow bytes are in memory. Whoever has fallen behind them reads on from the store when all is there.
+type through struct {
+	node *Node
+	key  throughKey
+	v    trust.Verified
+
+	mu      sync.Mutex
+	blocks  [][]byte
+	start   int64 // of the first block, in the NAR
+	end     int64 // of the last one
+	readers map[*throughReader]int64
+	kept    trust.Verified // it with its body, when all of it is in the store
+	done    bool           // the NAR ended, and its hash matched
+	err     error
+	wake    chan struct{} // closed and replaced on every change
+}
+
+type throughKey struct {
+	address namespace.Address
+	path    nix.PathHash
+}
+
+// throughReader is one who reads, and wants what lies before to.
+type throughReader struct{ to int64 }
+
+// pullThrough returns the running through of v, or starts one.
+func (n *Node) pullThrough(v trust.Verified) (*through, error) {
+	key := throughKey{v.Address(), v.Path().Hash()}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t := n.throughs[key]; t != nil {
+		return t, nil
+	}
+	t := &through{node: n, key: key, v: v, readers: make(map[*throughReader]int64), wake: make(chan struct{})}
+	if !n.tasks.Go(t.run) {
+		return nil, ErrOffline
+	}
+	n.throughs[key] = t
+	return t, nil
+}
+
+func (t *through) size() int64 { return int64(t.v.Entry().NarSize) }
+
+// tell is called with mu held.
+func (t *through) tell() {
+	close(t.wake)
+	t.wake = make(chan struct{})
+}
+
+// run fetches the NAR, once.
+func (t *through) run(ctx context.Context) {
+	kept, err := t.fetch(ctx)
+	if err != nil && ctx.Err() == nil {
+		t.failed(err)
+	}
+	t.node.mu.Lock()
+	delete(t.node.throughs, t.key)
+	t.node.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept, t.done, t.err = kept, err == nil, err
+	t.tell()
+}
+
+// failed remembers for a while that the path is not to be had, so that Nix, which asks again for the rest, goes elsewhere at once.
+func (t *through) failed(err error) {
+	n := t.node
+	u := n.upstreams.known(t.key.address)
+	if u == nil {
+		return
+	}
+	u.setAbsent(t.key.path, n.Now().Add(absentMemory))
+	if !errors.Is(err, ErrWrongNar) && !errors.Is(err, ErrNotHere) {
+		u.breaker.failed(n.Now())
+	}
+	n.Log.Warn("origin did not give a whole NAR", "namespace", t.key.address.Name(), "path", t.v.Path().Base(), "err", err)
+}
+
+// fetch brings the NAR and checks it. The entry that it returns has the body, if all of it could be kept.
+func (t *through) fetch(ctx context.Context) (kept trust.Verified, err error) {
+	body, err := t.open(ctx)
+	if err != nil {
+		return kept, err
+	}
+	defer body.Close()
+	batch, err := t.node.Store.Begin(ctx)
+	if err != nil {
+		return kept, err
+	}
+	defer batch.Close()
+	in := &intake{node: t.node, batch: batch, pool: t.node.pool}
+	e := t.v.Entry()
+	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
+	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(e.Path, e.References), Pool: in.pool, Put: stored.chunk})
+	if err := t.copy(ctx, s, body); err != nil {
+		s.Abort()
+		return kept, err
+	}
+	split, err := s.Close()
+	if err != nil {
+		return kept, err
+	}
+	if split.NarHash != e.NarHash || split.NarSize != e.NarSize {
+		return kept, fmt.Errorf("%w: %s: signed %s, the origin gave %s", ErrWrongNar, e.Path.Base(), e.NarHash, split.NarHash)
+	}
+	if kept, err = t.keep(ctx, batch, split, stored.failed()); err != nil {
+		t.node.Log.Warn("what came from an origin is not kept", "path", e.Path.Base(), "err", err)
+		return trust.Verified{}, nil
+	}
+	return kept, nil
+}
+
+// open asks the origin for the NAR, and first where it is, if that is not known any more.
+func (t *through) open(ctx context.Context) (io.ReadCloser, error) {
+	sp, ok := t.node.spaces.get(t.key.address)
+	if !ok {
+		return nil, ErrNotHere
+	}
+	u := t.node.upstreams.of(sp)
+	if u == nil {
+		return nil, ErrNotHere
+	}
+	info := u.info(t.key.path)
+	if info == nil {
+		var err error
+		if info, err = u.origin.Info(ctx, t.key.path); err != nil {
+			return nil, err
+		}
+		u.setInfo(info)
+	}
+	if info.NarHash != t.v.Entry().NarHash || info.NarSize != t.v.Entry().NarSize {
+		return nil, fmt.Errorf("%w: the origin has another %s now", ErrNotHere, t.v.Path().Base())
+	}
+	return u.origin.Nar(ctx, info)
+}
+
+// copy hands every block to the splitter and to the readers.
+func (t *through) copy(ctx context.Context, s io.Writer, body io.Reader) error {
+	for left := t.size(); ; {
+		block := make([]byte, min(throughBlock, max(left, 1)))
+		got, err := io.ReadFull(body, block)
+		if got > 0 {
+			if _, err := s.Write(block[:got]); err != nil {
+				return err
+			}
+			if err := t.add(ctx, block[:got]); err != nil {
+				return err
+			}
+			left -= int64(got)
+		}
+		switch {
+		case err == io.EOF || err == io.ErrUnexpectedEOF && left == 0:
+			if left != 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// add makes a block readable, and waits while the foremost reader is far behind, but not for ever: it may have stopped reading.
+func (t *through) add(ctx context.Context, block []byte) error {
+	patience := time.NewTimer(throughPatience)
+	defer patience.Stop()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocks, t.end = append(t.blocks, block), t.end+int64(len(block))
+	for t.end-t.start > throughWindow {
+		t.start += int64(len(t.blocks[0]))
+		t.blocks = t.blocks[1:]
+	}
+	t.tell()
+	for t.ahead() > throughWindow/2 {
+		wake := t.wake
+		t.mu.Unlock()
+		select {
+		case <-wake:
+			t.mu.Lock()
+		case <-patience.C:
+			t.mu.Lock()
+			return nil
+		case <-ctx.Done():
+			t.mu.Lock()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// ahead is how much more has come than the foremost reader has taken; 0 if nobody reads.
+func (t *through) ahead() int64 {
+	if len(t.readers) == 0 {
+		return 0
+	}
+	foremost := int64(0)
+	for r, at := range t.readers {
+		if at >= r.to {
+			return 0 // it only waits for the end
+		}
+		foremost = max(foremost, at)
+	}
+	return t.end - foremost
+}
+
+// keep makes all of it durable, and the entry one with a body.
+func (t *through) keep(ctx context.Context, batch store.Batch, split content.Split, lost error) (trust.Verified, error) {
+	if lost != nil {
+		return trust.Verified{}, lost
+	}
+	n := t.node
+	raw := split.Body.Append(nil)
+	id := split.Body.ID()
+	if err := store.Receive(ctx, batch, n.Codec, store.BodyKey(id), raw); err != nil {
+		return trust.Verified{}, err
+	}
+	if err := batch.Commit(ctx); err != nil {
+		return trust.Verified{}, err
+	}
+	e := *t.v.Entry()
+	e.Body, e.Slots = id, split.Slots
+	policy := n.upstreamPolicy(t.key.address)
+	v, err := policy.Recall(&e, namespace.ID{}, t.key.address.Key())
+	if err != nil {
+		return trust.Verified{}, err
+	}
+	if err := n.Catalog.Keep(ctx, v); err != nil {
+		return trust.Verified{}, err
+	}
+	return v, n.Catalog.MarkProven(ctx, v)
+}
+
+// writeRange writes n bytes of the NAR from off to w.
+func (t *through) writeRange(ctx context.Context, w io.Writer, off, n int64) error {
+	r := &throughReader{to: off + n}
+	t.mu.Lock()
+	t.readers[r] = off
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.readers, r)
+		t.tell()
+	}()
+	for at := off; at < r.to; {
+		block, behind, err := t.next(ctx, r, at)
+		switch {
+		case err != nil:
+			return err
+		case behind:
+			return t.readKept(ctx, w, at, r.to-at)
+		}
+		if _, err := w.Write(block); err != nil {
+			return err
+		}
+		at += int64(len(block))
+		t.mu.Lock()
+		t.readers[r] = at
+		t.tell()
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+// next waits for bytes at a place and returns them, to be read only. behind: they have gone from memory, and all is in the store.
+func (t *through) next(ctx context.Context, r *throughReader, at int64) (block []byte, behind bool, err error) {
+	for {
+		t.mu.Lock()
+		wake, done, err := t.wake, t.done, t.err
+		if err == nil && at >= t.start {
+			block = t.block(at, min(t.leaves(), r.to))
+		}
+		fell := at < t.start
+		t.mu.Unlock()
+		switch {
+		case err != nil:
+			return nil, false, err
+		case len(block) > 0:
+			return block, false, nil
+		case done && fell:
+			return nil, true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-wake:
+		}
+	}
+}
+
+// leaves is up to where readers may have it. It is called with mu held.
+func (t *through) leaves() int64 {
+	switch {
+	case t.done:
+		return t.end
+	case t.size() <= wholeFirst:
+		return 0
+	}
+	return min(t.end, t.size()-withheld)
+}
+
+// block is what one block has from at on, before to. It is called with mu held.
+func (t *through) block(at, to int64) []byte {
+	start := t.start
+	for _, b := range t.blocks {
+		if at < start+int64(len(b)) {
+			if to <= at {
+				return nil
+			}
+			return b[at-start : min(to-start, int64(len(b)))]
+		}
+		start += int64(len(b))
+	}
+	return nil
+}
+
+// readKept reads on from the store.
+func (t *through) readKept(ctx context.Context, w io.Writer, off, n int64) error {
+	t.mu.Lock()
+	v := t.kept
+	t.mu.Unlock()
+	if v.IsZero() {
+		return fmt.Errorf("%w: %s came from the origin, and could not be kept", ErrNoProvider, t.v.Path().Base())
+	}
+	nar, err := t.node.open(ctx, v)
+	if err != nil {
+		return err
+	}
+	return nar.WriteRange(ctx, w, off, n)
+}
+
+// mayFail puts chunks until that fails once: what is not kept passes all the same.
+type mayFail struct {
+	put func(content.ChunkID, []byte) error
+
+	mu  sync.Mutex
+	err error
+}
+
+func (m *mayFail) failed() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+func (m *mayFail) chunk(id content.ChunkID, data []byte) error {
+	if m.failed() != nil {
+		return nil
+	}
+	if err := m.put(id, data); err != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.err = err
+	}
+	return nil
+}

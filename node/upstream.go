@@ -1,0 +1,253 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// upstreams are the origins of the upstream namespaces in use, and what they said.
+type upstreams struct {
+	open func(url string) (Origin, error)
+
+	mu        sync.Mutex
+	byAddress map[namespace.Address]*upstream
+}
+
+// upstream is what is known of one origin. What it has is in the catalog; what it lacks, and where its NARs are, is remembered
+// here for a while.
+type upstream struct {
+	url     string
+	origin  Origin
+	breaker breaker
+
+	mu     sync.Mutex
+	absent map[nix.PathHash]time.Time // until when
+	infos  map[nix.PathHash]*nix.NarInfo
+	asking map[nix.PathHash]chan struct{} // closed when the question is answered
+}
+
+func newUpstreams(open func(string) (Origin, error)) *upstreams {
+	return &upstreams{open: open, byAddress: make(map[namespace.Address]*upstream)}
+}
+
+// of returns the upstream of a space; nil: it has none.
+func (us *upstreams) of(sp Space) *upstream {
+	if sp.Origin == "" || us.open == nil {
+		return nil
+	}
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if u := us.byAddress[sp.Address]; u != nil && u.url == sp.Origin {
+		return u
+	}
+	o, err := us.open(sp.Origin)
+	if err != nil {
+		return nil // a URL that nobody can ask; use refuses it
+	}
+	u := &upstream{url: sp.Origin, origin: o, absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
+	if old := us.byAddress[sp.Address]; old != nil {
+		old.origin.Close()
+	}
+	us.byAddress[sp.Address] = u
+	return u
+}
+
+// known returns the upstream of a namespace if it was asked before.
+func (us *upstreams) known(a namespace.Address) *upstream {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.byAddress[a]
+}
+
+// forget forgets what the origin of a namespace said.
+func (us *upstreams) forget(a namespace.Address) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if u := us.byAddress[a]; u != nil {
+		u.origin.Close()
+		delete(us.byAddress, a)
+	}
+}
+
+// lacks reports whether the origin said a while ago that it does not have h, or gave something wrong for it.
+func (u *upstream) lacks(h nix.PathHash, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	until, said := u.absent[h]
+	return said && now.Before(until)
+}
+
+// setAbsent remembers for a while that h is not to be had.
+func (u *upstream) setAbsent(h nix.PathHash, until time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for old := range u.absent { // by chance: it is only asked for once more
+		if len(u.absent) < upstreamAbsent {
+			break
+		}
+		delete(u.absent, old)
+	}
+	u.absent[h] = until
+	delete(u.infos, h)
+}
+
+func (u *upstream) setInfo(info *nix.NarInfo) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for old := range u.infos { // by chance: it is only asked for once more
+		if len(u.infos) < upstreamInfos {
+			break
+		}
+		delete(u.infos, old)
+	}
+	h := info.StorePath.Hash()
+	u.infos[h] = info
+	delete(u.absent, h)
+}
+
+func (u *upstream) info(h nix.PathHash) *nix.NarInfo {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.infos[h]
+}
+
+// begin reports whether the caller is the one to ask for h; if not, the channel is closed when whoever does has an answer.
+func (u *upstream) begin(h nix.PathHash) (<-chan struct{}, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c := u.asking[h]; c != nil {
+		return c, false
+	}
+	u.asking[h] = make(chan struct{})
+	return u.asking[h], true
+}
+
+func (u *upstream) end(h nix.PathHash) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	close(u.asking[h])
+	delete(u.asking, h)
+}
+
+// askOrigin asks the origin of sp for h, unless somebody does already or it is of no use, and returns what is closed when there is an
+// answer: what was found is in the catalog then. The question goes on when whoever asked first has left.
+func (n *Node) askOrigin(sp Space, h nix.PathHash) <-chan struct{} {
+	answered := make(chan struct{})
+	u := n.upstreams.of(sp)
+	if u == nil || u.lacks(h, n.Now()) {
+		close(answered)
+		return answered
+	}
+	c, mine := u.begin(h)
+	if !mine {
+		return c
+	}
+	if !u.breaker.allows(n.Now()) || !n.tasks.Go(func(ctx context.Context) { defer u.end(h); n.learnNarInfo(ctx, sp, u, h) }) {
+		u.end(h)
+	}
+	return c
+}
+
+// learnNarInfo asks an origin for a narinfo and keeps what it gives, if the namespace's key signed it.
+func (n *Node) learnNarInfo(ctx context.Context, sp Space, u *upstream, h nix.PathHash) {
+	info, err := u.origin.Info(ctx, h)
+	switch {
+	case errors.Is(err, ErrNotHere):
+		u.breaker.worked()
+		u.setAbsent(h, n.Now().Add(upstreamMiss))
+		return
+	case err != nil:
+		if ctx.Err() == nil {
+			u.breaker.failed(n.Now())
+			n.Log.Debug("origin does not answer", "namespace", sp.Alias, "origin", u.url, "err", err)
+		}
+		return
+	}
+	u.breaker.worked()
+	v, err := n.upstreamPolicy(sp.Address).VerifyNarInfo(info)
+	if err == nil {
+		u.setInfo(info)
+		err = n.Catalog.Keep(ctx, v)
+	}
+	if err != nil {
+		u.setAbsent(h, n.Now().Add(upstreamMiss))
+		n.Log.Warn("origin gives what may not be served", "namespace", sp.Alias, "path", info.StorePath.Base(), "err", err)
+	}
+}
+
+// upstreamPolicy is what counts in an upstream namespace.
+func (n *Node) upstreamPolicy(a namespace.Address) *trust.Policy {
+	if p, ok := n.Catalog.Policy(a); ok {
+		return p
+	}
+	return trust.NewUpstreamPolicy(a)
+}
+
+// originHas reports whether the origin of v's namespace may be able to give it.
+func (n *Node) originHas(v trust.Verified) bool {
+	u := n.upstreams.known(v.Address())
+	if u == nil {
+		sp, ok := n.spaces.get(v.Address())
+		if !ok {
+			return false
+		}
+		if u = n.upstreams.of(sp); u == nil {
+			return false
+		}
+	}
+	return !u.lacks(v.Path().Hash(), n.Now()) && !u.breaker.open()
+}
+
+// askOrigins asks the origins of all upstream namespaces among spaces at once, and waits until one of them has h, or all have
+// answered.
+func (n *Node) askOrigins(ctx context.Context, spaces []Space, h nix.PathHash) {
+	var waiting []<-chan struct{}
+	for _, sp := range spaces {
+		if sp.Origin != "" {
+			waiting = append(waiting, n.askOrigin(sp, h))
+		}
+	}
+	for k, answered := range waiting {
+		select {
+		case <-ctx.Done():
+			return
+		case <-answered:
+		}
+		if k < len(waiting)-1 && n.listed(ctx, spaces, h) {
+			return
+		}
+	}
+}
+
+// listed reports whether the catalog has h in one of spaces.
+func (n *Node) listed(ctx context.Context, spaces []Space, h nix.PathHash) bool {
+	for _, sp := range spaces {
+		if n.Catalog.Absent(sp.Address, h) {
+			continue
+		}
+		if found, err := n.Catalog.Lookup(ctx, sp.Address, h); err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// originLacks reports, from memory, that sp is an upstream namespace whose origin does not have h.
+func (n *Node) originLacks(sp Space, h nix.PathHash) bool {
+	if sp.Origin == "" {
+		return false
+	}
+	u := n.upstreams.known(sp.Address)
+	return u != nil && (u.lacks(h, n.Now()) || u.breaker.open())
+}
+
+func (n *Node) isUpstream(a namespace.Address) bool {
+	p, ok := n.Catalog.Policy(a)
+	return ok && p.Upstream()
+}
