@@ -94,7 +94,8 @@ type UseRequest struct {
 	Namespace string        `json:"namespace"` // a key, perhaps with hints, or an alias known here
 	Alias     string        `json:"alias,omitempty"`
 	Peers     []string      `json:"peers,omitempty"`
-	Wait      time.Duration `json:"wait,omitempty"` // how long to look for somebody who holds it; 0: a few seconds
+	Origin    string        `json:"origin,omitempty"` // the URL of the HTTP cache that it is
+	Wait      time.Duration `json:"wait,omitempty"`   // how long to look for somebody who holds it; 0: a few seconds
 }
 
 // LeaveRequest ends using a namespace.

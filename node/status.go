@@ -56,11 +56,13 @@ func (n *Node) namespaceStatus(sp Space) report.Namespace {
 		r.Hold, r.Note = "all", "you publish here"
 	case sp.Seed:
 		r.Hold, r.Note = "all", "mirrored: flurry seed"
+	case sp.Origin != "":
+		r.Note = n.originNote(sp)
 	case r.Serving == 0 && n.network() != nil:
 		r.Note = "nobody who holds it is connected"
 	}
 	r.Problems = append(r.Problems, n.documentProblems(sp, stats)...)
-	if r.Serial == 0 && !sp.Publish {
+	if r.Serial == 0 && !sp.Publish && sp.Origin == "" {
 		r.Problems = append(r.Problems, "no document yet: nobody who holds it was found")
 	}
 	return r

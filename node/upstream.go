@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync"
 	"time"
 
@@ -250,4 +251,17 @@ func (n *Node) originLacks(sp Space, h nix.PathHash) bool {
 func (n *Node) isUpstream(a namespace.Address) bool {
 	p, ok := n.Catalog.Policy(a)
 	return ok && p.Upstream()
+}
+
+// originNote is what people are told of the origin of sp.
+func (n *Node) originNote(sp Space) string {
+	at := sp.Origin
+	if u, err := url.Parse(at); err == nil {
+		u.User = nil
+		at = u.String()
+	}
+	if u := n.upstreams.known(sp.Address); u != nil && u.breaker.open() {
+		return "origin " + at + " does not answer"
+	}
+	return "origin " + at
 }

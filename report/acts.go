@@ -22,6 +22,7 @@ type Use struct {
 	Expires   *time.Time `json:"expires,omitempty"`
 	Warnings  []Problem  `json:"warnings"`
 	Elsewhere []string   `json:"elsewhere,omitempty"` // caches that it leaves paths to
+	Origin    string     `json:"origin,omitempty"`    // the HTTP cache that it is
 }
 
 // PrintText writes what using it brought.
@@ -29,6 +30,9 @@ func (u Use) PrintText(w io.Writer) {
 	fmt.Fprintf(w, "%s is in use: this machine's Nix now accepts what it signs.\n", u.Alias)
 	if len(u.Serving) > 0 {
 		fmt.Fprintf(w, "  found %s (%d on the LAN)\n", count(len(u.Serving), "peer", "peers"), u.LAN)
+	}
+	if u.Origin != "" {
+		fmt.Fprintf(w, "  its paths come from %s, and are kept here for the next time\n", u.Origin)
 	}
 	if u.Serial == 0 {
 		return

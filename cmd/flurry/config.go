@@ -272,6 +272,9 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 		return node.Space{}, badAlias(alias)
 	}
 	wrong := func(key string, err error) (node.Space, error) { return node.Space{}, &keyError{[]string{key}, err} }
+	if key, ok := builtInKey(alias); ok && f.Key == "" {
+		f.Key = key
+	}
 	if f.Key == "" {
 		return wrong("key", errors.New("it is missing; it is what stands in trusted-public-keys, name:base64"))
 	}
@@ -292,12 +295,18 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 	if err != nil {
 		return wrong("peers", err)
 	}
+	if err := checkOrigin(f.Origin); err != nil {
+		return wrong("origin", err)
+	}
+	if f.Origin == "" {
+		f.Origin = builtInOrigin(a)
+	}
 	if f.KeyFile != "" {
 		if err := outsideStore(f.KeyFile); err != nil {
 			return wrong("key_file", err)
 		}
 	}
-	sp := node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers, Seed: f.Seed}
+	sp := node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers, Seed: f.Seed, Origin: f.Origin}
 	for _, one := range []struct {
 		key  string
 		read func() error

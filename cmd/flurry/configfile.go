@@ -70,6 +70,7 @@ type fileNamespace struct {
 	Use       bool     `toml:"use,omitempty"`
 	Share     string   `toml:"share,omitempty"`
 	Peers     []string `toml:"peers,omitempty"`
+	Origin    string   `toml:"origin,omitempty"` // the URL of the HTTP cache that it is
 	KeyFile   string   `toml:"key_file,omitempty"`
 	Seed      bool     `toml:"seed,omitempty"`
 	Quota     string   `toml:"quota,omitempty"`             // of a seed
@@ -109,7 +110,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
 	return []string{"share.on_metered", "share.in_place", "share.lan_networks", "network.announce", "network.relay", "network.connections",
-		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.origin", "namespace.*.threshold", "namespace.*.only", "namespace.*.publish"}
+		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold", "namespace.*.only", "namespace.*.publish"}
 }
 
 // defaultFile is an empty file: every key with its default. Where the state and the socket are depends on who runs it.

@@ -108,9 +108,7 @@ func (sh *shell) configWith(f daemonFlags, given func(flag string) bool) (config
 	} else {
 		cfg.Quota, cfg.Reserve = p.quota.bytes, p.reserve.bytes
 	}
-	if cfg.NixConf = sh.getenv("NIX_CONF_DIR"); cfg.NixConf == "" {
-		cfg.NixConf = "/etc/nix"
-	}
+	cfg.NixConf = sh.nixConfDir()
 	cfg.Nix = daemon.Options{Socket: sh.getenv("NIX_DAEMON_SOCKET_PATH"), StateDir: sh.getenv("NIX_STATE_DIR"), Remote: sh.getenv("NIX_REMOTE")}
 	return cfg, nil
 }

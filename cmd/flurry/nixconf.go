@@ -38,6 +38,18 @@ func nixTrusts(dir string) []nix.PublicKey {
 	return keys
 }
 
+// defaultNixCache is the cache that Nix asks unless nix.conf says otherwise (nix.conf(5), substituters).
+const defaultNixCache = "https://cache.nixos.org/"
+
+// nixCaches are the substituters of this machine's Nix and the keys that it trusts, as the nix.conf in dir says.
+func nixCaches(dir string) (urls, keys []string) {
+	c := nixConf{trusted: []string{defaultNixKey}, substituters: []string{defaultNixCache}}
+	if dir != "" {
+		c.read(filepath.Join(dir, "nix.conf"), 0)
+	}
+	return append(c.substituters, c.extraSubstituters...), append(c.trusted, c.extra...)
+}
+
 // defaultNegativeTTL is how long Nix remembers "not here" unless nix.conf says otherwise (nix.conf(5),
 // narinfo-cache-negative-ttl).
 const defaultNegativeTTL = time.Hour
@@ -51,11 +63,12 @@ func nixRemembers(dir string) time.Duration {
 	return c.negativeTTL
 }
 
-// nixConf gathers the settings of nix.conf that matter here: those that name trusted keys, and how long a "no" is
+// nixConf gathers the settings of nix.conf that matter here: those that name caches and trusted keys, and how long a "no" is
 // remembered.
 type nixConf struct {
-	trusted, extra []string
-	negativeTTL    time.Duration
+	trusted, extra                  []string
+	substituters, extraSubstituters []string
+	negativeTTL                     time.Duration
 }
 
 // read reads a file and those that it includes, in their order. A file that cannot be read says nothing.
@@ -88,6 +101,10 @@ func (c *nixConf) set(key string, values []string) {
 		c.trusted = values
 	case "extra-trusted-public-keys":
 		c.extra = append(c.extra, values...)
+	case "substituters", "binary-caches":
+		c.substituters = values
+	case "extra-substituters", "extra-binary-caches":
+		c.extraSubstituters = append(c.extraSubstituters, values...)
 	case "narinfo-cache-negative-ttl":
 		if len(values) == 1 {
 			if n, err := strconv.ParseUint(values[0], 10, 31); err == nil {

@@ -145,7 +145,7 @@ func (f *spacesFile) write(list []node.Space) error {
 	out := bytes.NewBufferString(spacesHeader)
 	for _, sp := range list {
 		fmt.Fprintf(out, "\n[namespace.%s]\n", tomlKey(sp.Alias))
-		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String(), Seed: sp.Seed}
+		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String(), Seed: sp.Seed, Origin: sp.Origin}
 		if sp.Quota > 0 {
 			table.Quota = strconv.FormatUint(sp.Quota, 10)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/peer"
+	"github.com/flurry-nix/flurry/report"
 )
 
 // most is the most arguments of commands that take many.
@@ -18,15 +20,29 @@ const most = 1 << 20
 
 func (sh *shell) useCommand() *cobra.Command {
 	var r control.UseRequest
+	fromNixConf := false
 	cmd := &cobra.Command{
 		Use:               "use NAMESPACE…",
 		Short:             "let this machine's Nix accept what a namespace signs",
-		Args:              sh.args(1, most),
+		Args:              sh.args(0, most),
 		ValidArgsFunction: sh.completeNamespaces(most),
 		SuggestFor:        []string{"add", "trust", "subscribe", "follow"},
-		Example:           "  flurry use acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE=\n  flurry use acme-1 --peer seed.acme.example",
-		Long:              "NAMESPACE is the key of its publisher, name:base64, or what it is called here already.",
+		Example:           "  flurry use acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE=\n  flurry use cache.example.org-1:KEY --origin https://cache.example.org",
+		Long: "NAMESPACE is the key of its publisher, name:base64, or what it is called here already, or one of\n" +
+			knownNames() + ".\nWith an origin it is that HTTP cache: asked when peers lack a path, verified by the key, kept here.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if fromNixConf {
+				if len(args) > 0 || r.Alias != "" || r.Origin != "" || len(r.Peers) > 0 {
+					return usage("flurry use --from-nix-conf", "--from-nix-conf stands alone")
+				}
+				return sh.useFromNixConf()
+			}
+			if len(args) == 0 {
+				return usage("flurry use --help", "0 arguments; the form is: flurry use NAMESPACE…")
+			}
+			if r.Origin != "" && len(args) > 1 {
+				return usage("flurry use --help", "--origin is of one namespace, not %d", len(args))
+			}
 			if r.Alias != "" && len(args) > 1 {
 				return usage("flurry use --help", "--as names one namespace, not %d", len(args))
 			}
@@ -40,6 +56,8 @@ func (sh *shell) useCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&r.Alias, "as", "", "call it `ALIAS` here, instead of the key's name")
 	cmd.Flags().StringArrayVar(&r.Peers, "peer", nil, "ask `PEER` first: HOST, HOST:PORT or a multiaddr; again for more")
+	cmd.Flags().StringVar(&r.Origin, "origin", "", "it is the HTTP cache at `URL`")
+	cmd.Flags().BoolVar(&fromNixConf, "from-nix-conf", false, "use every HTTP cache that nix.conf names, with its key there")
 	return cmd
 }
 
@@ -76,6 +94,39 @@ func (sh *shell) use(r control.UseRequest, word string) error {
 	if !sh.json && !sh.quiet {
 		for _, w := range u.Warnings {
 			w.PrintWarning(sh.err)
+		}
+	}
+	return nil
+}
+
+// nixConfDir is where nix.conf is.
+func (sh *shell) nixConfDir() string {
+	if dir := sh.getenv("NIX_CONF_DIR"); dir != "" {
+		return dir
+	}
+	return "/etc/nix"
+}
+
+// useFromNixConf puts every HTTP cache in use that nix.conf names a key of.
+func (sh *shell) useFromNixConf() error {
+	dir := sh.nixConfDir()
+	urls, keys := nixCaches(dir)
+	pairs, left := pairOrigins(urls, keys)
+	if len(pairs) == 0 && len(left) == 0 {
+		return &report.Problem{ID: "no-caches", Exit: report.ExitFailed, Message: "nix.conf names no HTTP cache", Found: []string{"read " + filepath.Join(dir, "nix.conf")},
+			Try: []string{"flurry use cache.nixos.org", "flurry use KEY --origin URL"}}
+	}
+	for _, p := range pairs {
+		if err := sh.use(control.UseRequest{Origin: p.url}, p.key); err != nil {
+			return err
+		}
+	}
+	if !sh.json && !sh.quiet {
+		for _, why := range left {
+			fmt.Fprintf(sh.err, "left out: %s\n", why)
+		}
+		if len(left) > 0 {
+			fmt.Fprintln(sh.err, "  try: flurry use KEY --origin URL")
 		}
 	}
 	return nil

@@ -101,7 +101,7 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 	case a.IsZero():
 		return sp, err
 	default:
-		sp = node.Space{Alias: a.Name(), Address: a}
+		sp = node.Space{Alias: a.Name(), Address: a, Origin: builtInOrigin(a)}
 		if _, ok := builtInKey(r.Namespace); ok {
 			sp.Alias = r.Namespace
 		}
@@ -110,6 +110,13 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 				return sp, err
 			}
 		}
+	}
+	if err := checkOrigin(r.Origin); err != nil {
+		return sp, badOrigin(r.Origin, err)
+	}
+	moved := r.Origin != "" && r.Origin != sp.Origin
+	if moved {
+		sp.Origin = r.Origin
 	}
 	before := len(sp.Peers)
 	for _, p := range append(slices.Clone(r.Peers), hints.Seeds...) {
@@ -128,7 +135,7 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 	if !namespace.ValidName(sp.Alias) {
 		return sp, badAlias(sp.Alias)
 	}
-	if sp.Declared != "" && (renamed || len(sp.Peers) > before) {
+	if sp.Declared != "" && (renamed || moved || len(sp.Peers) > before) {
 		return sp, v.spaces.refuseDeclared(sp.Address)
 	}
 	return sp, nil
@@ -139,7 +146,7 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (report.Use, error) {
 	where := v.whereToLook(sp)
 	synced := false
-	if wait > 0 && !sp.Publish && len(where) > 0 {
+	if wait > 0 && !sp.Publish && sp.Origin == "" && len(where) > 0 {
 		waiting, cancel := context.WithTimeout(ctx, wait)
 		synced = v.node.WaitSynced(waiting, sp.Address)
 		cancel()
@@ -161,7 +168,9 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 		}
 	}
 	u.Warnings = append(u.Warnings, documentWarnings(sp, v.catalog.Stats(sp.Address), time.Now())...)
-	if len(s.Serving) == 0 && s.Serial == 0 && wait > 0 {
+	if sp.Origin != "" {
+		u.Origin = shownOrigin(sp.Origin)
+	} else if len(s.Serving) == 0 && s.Serial == 0 && wait > 0 {
 		u.Warnings = append(u.Warnings, nobodyFound(sp, where, wait))
 	}
 	return u, nil

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,6 +41,8 @@ type matrix struct {
 	address string
 	origin  *process // publishes
 	cache   string   // another substituter, with all of it
+	dir     string   // where that is
+	key     string   // that it is signed by
 }
 
 const matrixTag = "matrix"
@@ -67,12 +71,22 @@ func newMatrix(t *testing.T) *matrix {
 
 	m.origin, m.address = m.publisher(t, "")
 	dir := t.TempDir()
-	if _, err := nixRun(t, t.TempDir(), append([]string{"nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://" + dir + "?compression=zstd"}, words(m.paths)...)...); err != nil {
+	secret, err := nix.NewSecretKey("cache.matrix-1", rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.key = secret.Public().String()
+	keyFile := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(keyFile, []byte(secret.Text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := "file://" + dir + "?compression=zstd&secret-key=" + keyFile
+	if _, err := nixRun(t, t.TempDir(), append([]string{"nix", "--extra-experimental-features", "nix-command", "copy", "--to", to}, words(m.paths)...)...); err != nil {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
 	t.Cleanup(s.Close)
-	m.cache = s.URL + "?trusted=1"
+	m.cache, m.dir = s.URL+"?trusted=1", dir
 	return m
 }
 
@@ -139,6 +153,34 @@ var scenarios = []scenario{
 		g := daemon(t, "gateway") // it uses nothing
 		return []string{g.gateway, m.cache}, g.key, nil
 	}},
+	{name: "copy from an origin", script: copies, copied: true, happens: behind},
+	{name: "realise with signatures from an origin", script: realises, copied: true, happens: behind},
+	{name: "build with an origin behind the gateway", script: builds, copied: true, happens: behind},
+	{name: "build with an origin that refuses behind the gateway", script: builds, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+		return m.downstream(t, "http://127.0.0.1:1")
+	}},
+	{name: "build with an origin that hangs behind the gateway", script: builds, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+		l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and says nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return m.downstream(t, "http://"+l.Addr().String())
+	}},
+	{name: "build with an origin that breaks off every NAR behind the gateway", script: builds, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+		good := http.FileServer(http.Dir(m.dir))
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Path, "/nar/") {
+				good.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Length", "100000")
+			w.Write(make([]byte, 1000))
+			panic(http.ErrAbortHandler)
+		}))
+		t.Cleanup(s.Close)
+		return m.downstream(t, s.URL)
+	}},
 	{name: "everything offline", script: builds, happens: offline},
 	{name: "everything offline, fallback", script: builds, happens: offline, settings: []string{"fallback = true"}},
 	{name: "everything offline but the second substituter", script: builds, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
@@ -151,6 +193,18 @@ var scenarios = []scenario{
 
 func allIsWell(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
 	g := m.gateway(t, m.origin, m.address)
+	return []string{g.gateway}, g.key, nil
+}
+
+// behind: an HTTP cache that exists is a namespace of the gateway.
+func behind(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	return m.downstream(t, strings.TrimSuffix(m.cache, "?trusted=1"))
+}
+
+func (m *matrix) downstream(t *testing.T, origin string) ([]string, string, func(<-chan struct{})) {
+	t.Helper()
+	g := daemon(t, "gateway")
+	g.must(nil, "use", m.key, "--origin", origin)
 	return []string{g.gateway}, g.key, nil
 }
 
