@@ -91,30 +91,6 @@ func smallPage(w http.ResponseWriter, r *http.Request) {
 	writeText(w, http.StatusOK, textPage)
 }
 
-// Standby answers while there is no node to ask: nix-cache-info as ever, 404 to
-// Nix's other questions, and pages. It uses Hosts and Page of the options.
-func Standby(o Options) http.Handler {
-	d := newDoor(o.Hosts)
-	page := o.Page
-	if page == nil {
-		page = http.HandlerFunc(smallPage)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch t := parseTarget(r.URL.Path); {
-		case t.kind != kindPage:
-			if !d.admits(r) {
-				writeNotFound(w, textForeign)
-				return
-			}
-			writeEmpty(w, r, t, textStandby)
-		case d.admitsPage(r):
-			page.ServeHTTP(w, r)
-		default:
-			writeText(w, http.StatusForbidden, textForeign)
-		}
-	})
-}
-
 // writeEmpty answers as a cache that has nothing.
 func writeEmpty(w http.ResponseWriter, r *http.Request, t target, text string) {
 	if t.kind == kindCacheInfo && (r.Method == http.MethodGet || r.Method == http.MethodHead) {

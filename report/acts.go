@@ -101,7 +101,7 @@ func (n New) PrintText(w io.Writer) {
 
 // Health is what a monitor asks.
 type Health struct {
-	Status  string   `json:"status"` // ok, degraded
+	Status  string   `json:"status"` // ok, degraded; standby: the node is not running
 	Reasons []string `json:"reasons"`
 }
 

@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flurry-nix/flurry/internal/durable"
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/report"
@@ -25,6 +27,7 @@ type daemonFlags struct {
 	port            int
 	check, loopback bool
 	lan, wan, sign  bool
+	alone, node     bool // no supervisor; one's node
 }
 
 func (sh *shell) daemonCommand() *cobra.Command {
@@ -38,11 +41,10 @@ func (sh *shell) daemonCommand() *cobra.Command {
 		SuggestFor:        []string{"serve", "start", "run"},
 		Example:           "  flurry daemon --state ~/.local/state/flurry\n  flurry daemon --config /etc/flurry/flurry.toml --check",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := sh.daemonConfig(cmd, f)
-			if err != nil {
-				return err
-			}
 			if f.check {
+				if _, err := sh.daemonConfig(cmd, f); err != nil {
+					return err
+				}
 				name, _ := sh.configFile()
 				good := struct {
 					Schema string `json:"schema"`
@@ -51,7 +53,17 @@ func (sh *shell) daemonCommand() *cobra.Command {
 				}{"flurry/config/1", name, true}
 				return sh.answer(good, func(w io.Writer) { fmt.Fprintf(w, "%s is good\n", name) })
 			}
-			return sh.runDaemon(cmd.Context(), cfg)
+			switch {
+			case f.node:
+				return sh.runNode(cmd.Context(), func() (config, error) { return sh.daemonConfig(cmd, f) })
+			case f.alone || !supervised:
+				cfg, err := sh.daemonConfig(cmd, f)
+				if err != nil {
+					return err
+				}
+				return sh.runDaemon(cmd.Context(), cfg, nil)
+			}
+			return sh.supervise(cmd.Context(), func() (config, error) { return sh.daemonConfig(cmd, f) })
 		},
 	}
 	g := cmd.Flags()
@@ -66,6 +78,9 @@ func (sh *shell) daemonCommand() *cobra.Command {
 	g.BoolVar(&f.wan, "wan", true, "take part in the DHT")
 	g.BoolVar(&f.sign, "sign", true, "add this machine's signature to narinfos")
 	g.BoolVar(&f.check, "check", false, "read the configuration, say whether it is good, and exit")
+	g.BoolVar(&f.alone, "no-supervisor", false, "one process; while it is down, its port refuses connections")
+	g.BoolVar(&f.node, "node", false, "")
+	g.Lookup("node").Hidden = true
 	g.Lookup("port").DefValue = ""
 	return cmd
 }
@@ -167,14 +182,39 @@ func spaceFor(dir string) (durable.Space, error) {
 	}
 }
 
-// runDaemon runs an instance until ctx ends.
-func (sh *shell) runDaemon(ctx context.Context, cfg config) (err error) {
+// runNode runs a supervisor's node until ctx ends or the supervisor does.
+func (sh *shell) runNode(ctx context.Context, configure func() (config, error)) (err error) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	at, gateway, desk, wait, err := takeSeat(ctx, end)
+	if err != nil {
+		return err
+	}
+	defer wait()
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			at.fail(sh, err)
+		}
+	}()
+	cfg, err := configure()
+	if err != nil {
+		return err
+	}
+	return sh.runDaemon(ctx, cfg, func(i *instance) {
+		i.gatewayAt, i.controlAt = gateway, desk
+		i.drain, i.leaving = nodeDrain, at.leave
+		i.seat = at
+	})
+}
+
+// runDaemon runs an instance until ctx ends. With seated it has its sockets from a supervisor.
+func (sh *shell) runDaemon(ctx context.Context, cfg config, seated func(*instance)) (err error) {
 	if _, err := sh.logLevel(); err != nil {
 		return err
 	}
 	log := sh.logger()
 	cfg.Collect = true
-	i, err := open(ctx, cfg, log)
+	i, err := openWhenFree(ctx, cfg, log, seated != nil)
 	if err != nil {
 		return stateProblem(cfg.State, sh.uid, err)
 	}
@@ -183,26 +223,65 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config) (err error) {
 			log.Error("closing", "err", e)
 		}
 	}()
-	if err := i.listen(ctx); err != nil {
+	if seated != nil {
+		seated(i)
+	} else if err := i.listen(ctx); err != nil {
 		return err
-	}
-	d := report.Daemon{Schema: "flurry/daemon/1", Version: version, Gateway: []string{}, Socket: cfg.Socket}
-	for _, l := range i.gatewayAt {
-		d.Gateway = append(d.Gateway, "http://"+l.Addr().String())
-	}
-	if cfg.Sign {
-		d.Signer = i.local.Public().String()
 	}
 	if err := i.start(ctx); err != nil {
 		return err
 	}
+	if i.seat != nil {
+		i.warnings = append(i.warnings, i.seat.warnings()...)
+		i.seat.ready(i.alive)
+	}
+	return errors.Join(sh.announce(i), i.wait(ctx))
+}
+
+// announce says where a daemon can be reached, once.
+func (sh *shell) announce(i *instance) error {
+	if i.seat != nil && !i.seat.brief.First {
+		return nil
+	}
+	d := report.Daemon{Schema: "flurry/daemon/1", Version: version, Gateway: []string{}, Socket: i.cfg.Socket}
+	for _, l := range i.gatewayAt {
+		d.Gateway = append(d.Gateway, "http://"+l.Addr().String())
+	}
+	if i.cfg.Sign {
+		d.Signer = i.local.Public().String()
+	}
 	switch {
 	case sh.json:
-		err = sh.answer(d, nil)
+		return sh.answer(d, nil)
 	case !sh.quiet:
 		d.PrintText(sh.err)
 	}
-	return errors.Join(err, i.wait(ctx))
+	return nil
+}
+
+// openWhenFree opens an instance. With patience it waits a little for the process that had the state directory before and
+// was killed.
+func openWhenFree(ctx context.Context, cfg config, log *slog.Logger, patience bool) (*instance, error) {
+	for end := time.Now().Add(lockWait); ; {
+		i, err := open(ctx, cfg, log)
+		if !isProblem(err, "state-in-use") || !patience || time.Now().After(end) {
+			return i, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pulseEvery / 4):
+		}
+	}
+}
+
+// alive tries whether the node can still look things up, and returns when it could.
+func (i *instance) alive(ctx context.Context) {
+	for _, sp := range i.node.Spaces() {
+		i.catalog.Stats(sp.Address)
+	}
+	i.node.Absent("", nix.PathHash{})
+	_, _ = i.packs.Stats(ctx) // that it answers is what counts
 }
 
 // logLevel is what FLURRY_LOG, -q and -v ask for.

@@ -45,6 +45,10 @@ type instance struct {
 	gatewayAt []net.Listener
 	controlAt net.Listener
 
+	drain   time.Duration // how long NARs under way may take when the instance ends
+	leaving func()        // called before the gateway closes; nil: nothing is to be done
+	seat    *seat         // under a supervisor; nil: without one
+
 	// wrap, if not nil, changes how other nodes are answered: the demo's liar has one.
 	wrap func(transfer.Handler) transfer.Handler
 
@@ -65,7 +69,7 @@ type instance struct {
 
 // open builds an instance on cfg.State. Nothing runs and nothing listens yet.
 func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err error) {
-	i := &instance{cfg: cfg, log: log, codec: store.NewCodec()}
+	i := &instance{cfg: cfg, log: log, codec: store.NewCodec(), drain: drainTime}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.Close())
@@ -132,8 +136,8 @@ func (i *instance) listen(ctx context.Context) (err error) {
 }
 
 // start puts the instance on its sockets, and on the wire if there is a reason to. It runs until ctx ends; wait waits for
-// that. After an error nothing runs.
-func (i *instance) start(ctx context.Context) error {
+// that. The gateway ends first: what it is giving out may need the rest. After an error nothing runs.
+func (i *instance) start(ctx context.Context) (err error) {
 	var roles control.Roles
 	if i.controlAt != nil {
 		owner, err := ownerOf(i.cfg.State)
@@ -142,14 +146,40 @@ func (i *instance) start(ctx context.Context) error {
 		}
 		roles = control.Roles{Owner: owner, Admins: i.cfg.Admins, Publishers: i.cfg.Publishers}
 	}
-	i.group, i.ctx = errgroup.WithContext(ctx)
+	inner, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			end()
+		}
+	}()
+	i.group, i.ctx = errgroup.WithContext(inner)
 	if err := i.node.Start(i.ctx); err != nil {
 		return err
 	}
+	serving, stop := context.WithCancel(i.ctx)
+	var servers sync.WaitGroup
+	i.group.Go(func() error {
+		defer end()
+		defer stop()
+		select {
+		case <-ctx.Done():
+			if i.leaving != nil {
+				i.leaving()
+			}
+		case <-i.ctx.Done():
+		}
+		stop()
+		servers.Wait()
+		return nil
+	})
 	i.group.Go(func() error { i.node.Wait(); return nil })
 	i.group.Go(func() error { return i.verbs().stopWhenCopied(i.ctx, copiesEvery) })
 	for _, l := range i.gatewayAt {
-		i.group.Go(func() error { return i.serveGateway(i.ctx, l) })
+		servers.Add(1)
+		i.group.Go(func() error {
+			defer servers.Done()
+			return i.serveGateway(serving, l)
+		})
 	}
 	if i.controlAt != nil {
 		i.group.Go(func() error { return control.Serve(i.ctx, i.controlAt, i.verbs(), roles, i.log) })
@@ -178,12 +208,13 @@ func (i *instance) wait(ctx context.Context) error {
 	return nil
 }
 
-// drainTime is how long NARs under way may take when the instance ends.
+// drainTime is how long NARs under way may take when an instance ends that is no daemon's.
 const drainTime = 5 * time.Second
 
 func (i *instance) serveGateway(ctx context.Context, l net.Listener) error {
 	srv := httpgateway.NewServer(i.gateway)
 	srv.ErrorLog = slog.NewLogLogger(i.log.Handler(), slog.LevelDebug)
+	watched(srv)
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
 	select {
@@ -191,7 +222,7 @@ func (i *instance) serveGateway(ctx context.Context, l net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.drain)
 	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {
 		i.log.Debug("gateway: answers were cut off", "err", errors.Join(err, srv.Close()))

@@ -5,28 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
 
+	"github.com/flurry-nix/flurry/internal/durable"
 	"github.com/flurry-nix/flurry/report"
 )
 
-// listenGateway opens the sockets that Nix asks at. An address that this machine does not have, such as ::1 without IPv6,
-// is passed over if there is another.
-func (i *instance) listenGateway(ctx context.Context, addrs []string) ([]net.Listener, error) {
+// gatewaySocket is a socket that Nix asks at, and the address that was asked for.
+type gatewaySocket struct {
+	net.Listener
+	at string
+}
+
+// listenGateway opens the sockets that Nix asks at.
+func (i *instance) listenGateway(ctx context.Context, addrs []string) (all []net.Listener, err error) {
+	open, err := openGateway(ctx, addrs, i.log)
+	for _, l := range open {
+		all = append(all, l)
+	}
+	return all, err
+}
+
+// openGateway opens the sockets that Nix asks at. An address that this machine does not have, such as ::1 without IPv6, is
+// passed over if there is another.
+func openGateway(ctx context.Context, addrs []string, log *slog.Logger) ([]gatewaySocket, error) {
 	var lc net.ListenConfig
-	var open []net.Listener
+	var open []gatewaySocket
 	var absent error
 	for _, at := range addrs {
 		l, err := lc.Listen(ctx, "tcp", at)
 		switch {
 		case err == nil:
-			open = append(open, l)
+			open = append(open, gatewaySocket{l, at})
 		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
-			i.log.Info("no gateway at an address that this machine does not have", "address", at)
+			log.Info("no gateway at an address that this machine does not have", "address", at)
 			absent = err
 		default:
 			for _, l := range open {
@@ -168,6 +185,23 @@ func listenControl(ctx context.Context, name string, private bool) (net.Listener
 		return nil, err
 	}
 	return l, nil
+}
+
+// inUse is the problem that another daemon has the state directory, if that is what err comes of; else nil.
+func inUse(cfg config, err error) error {
+	if !isProblem(err, "port-in-use") {
+		return nil
+	}
+	lock := filepath.Join(cfg.State, "lock")
+	if _, err := os.Stat(lock); err != nil {
+		return nil
+	}
+	l, err := durable.TryLock(lock)
+	if err != nil {
+		return storeProblem(cfg.State, err)
+	}
+	l.Unlock()
+	return nil
 }
 
 // ownerOf is the user who owns a directory.

@@ -24,6 +24,7 @@ const exitInterrupted = 130
 // shell is one run of the command line: the environment and the global flags.
 type shell struct {
 	environment
+	line                      []string // the command line, without the program
 	json, quiet, yes, version bool
 	verbose                   int
 	state, socket, config     string
@@ -35,7 +36,7 @@ type shell struct {
 
 // run carries out one command and returns its exit code.
 func run(ctx context.Context, args []string, env environment) int {
-	sh := &shell{environment: env, json: asksForJSON(args), cancel: func() {}}
+	sh := &shell{environment: env, line: args, json: asksForJSON(args), cancel: func() {}}
 	defer func() { sh.cancel() }()
 	if err := secretAmong(args); err != nil {
 		return sh.fail(ctx, err)

@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 			"screen":    cmdScreen,
 			"expand":    cmdExpand,
 			"mute":      cmdMute,
+			"crash":     cmdCrash,
+			"down":      cmdDown,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flurry-nix/flurry/control"
 )
 
 // cmdExits runs a command that has to end with an exit code: exits 2 flurry use x
@@ -40,16 +43,17 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 // waitTime is how long a daemon may take to start on a busy machine.
 const waitTime = 60 * time.Second
 
-// cmdWaitFor waits until somebody answers at a unix socket: waitfor $SOCKET
+// cmdWaitFor waits until a daemon's node answers at a control socket: waitfor $SOCKET
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: waitfor SOCKET")
 	}
 	deadline := time.Now().Add(waitTime)
 	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		c, err := net.Dial("unix", ts.MkAbs(args[0]))
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		_, err := control.Dial(ts.MkAbs(args[0])).Status(ctx, control.StatusRequest{})
+		cancel()
 		if err == nil {
-			c.Close()
 			tick.Stop()
 			return
 		}

@@ -23,6 +23,7 @@ func house() rules {
 			{"nix/daemon", 1, "nix", "clock exec net os"},
 			{"origin", 1, "nix", "clock http net"},
 			{"nix/nixtest", 1, "nix", "exec os"},
+			{"internal/handover", 1, "", "clock net os"},
 			{"internal/netlab", 1, "", "exec net os"},
 			{"internal/durable/durabletest", 1, "internal/durable", "os"},
 
@@ -60,7 +61,7 @@ func house() rules {
 
 			{"cmd/flurry", 9, "node httpgateway control " +
 				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
-				"catalog store transfer dht report trust peer namespace content nix internal/durable",
+				"catalog store transfer dht report trust peer namespace content nix internal/durable internal/handover",
 				"clock exec http libp2p net os"},
 			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
 			{"cmd/flurry/e2e", 9, "internal/netlab nix/nixtest", "clock exec http net os"},

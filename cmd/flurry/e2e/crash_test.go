@@ -57,14 +57,13 @@ func TestKillWhilePublishing(t *testing.T) {
 		k := round % n
 		root := work[k][len(work[k])-1]
 		fate := time.Duration(random.IntN(400)) * time.Millisecond
-		kill := time.AfterFunc(fate, func() { p.cmd.Process.Kill() })
+		kill := time.AfterFunc(fate, func() { p.strike(round) })
 		err := p.ask(nil, "publish", "acme-1", root.String())
 		if err == nil {
 			acknowledged[k] = true
 		}
 		kill.Stop()
-		p.kill()
-		p.start()
+		p.crash(round)
 		for done := range acknowledged {
 			if err := copyFrom(t, p, p.gateway, p.key, work[done]); err != nil {
 				t.Fatalf("round %d, killed after %v: batch %d was acknowledged: %v\n%s", round, fate, done, err, p.stderr)
@@ -131,7 +130,7 @@ func TestKillWhileFetching(t *testing.T) {
 	cut := 0
 	for round := range rounds() {
 		fate := time.Duration(20+random.IntN(300)) * time.Millisecond
-		kill := time.AfterFunc(fate, func() { c.cmd.Process.Kill() })
+		kill := time.AfterFunc(fate, func() { c.strike(round) })
 		dir := t.TempDir()
 		home := filepath.Join(dir, "home")
 		args := []string{"nix", "--extra-experimental-features", "nix-command", "copy", "--from", c.gateway, "--to", "local?root=" + filepath.Join(dir, "root"),

@@ -121,6 +121,12 @@ func (p *process) start() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
+	p.awaitAnswer()
+}
+
+// awaitAnswer waits until the daemon's node answers.
+func (p *process) awaitAnswer() {
+	p.t.Helper()
 	p.await("to answer", func() bool {
 		var s report.Status
 		if err := p.ask(&s, "status"); err != nil {
@@ -143,7 +149,7 @@ func (p *process) await(what string, ok func() bool) {
 	}
 }
 
-// kill ends the daemon with SIGKILL, as a crash would.
+// kill ends the daemon with SIGKILL, supervisor and node, as a crash of the machine would.
 func (p *process) kill() {
 	if p.cmd.ProcessState == nil {
 		p.cmd.Process.Kill()
@@ -151,7 +157,7 @@ func (p *process) kill() {
 	}
 }
 
-// stop ends the daemon as its supervisor would, and fails the test if it does not end well.
+// stop ends the daemon as a service manager would, and fails the test if it does not end well.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -164,7 +170,7 @@ func (p *process) stop() {
 		if err != nil {
 			p.t.Errorf("%s ended badly: %v\n%s", p.name, err, p.stderr)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		p.cmd.Process.Signal(syscall.SIGQUIT)
 		<-ended
 		p.t.Fatalf("%s does not end:\n%s", p.name, p.stderr)

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUnits: the service manager understands the unit files, and the program understands what they start it with.
+func TestUnits(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	analyze, missing := exec.LookPath("systemd-analyze")
+	for _, kind := range []string{"system", "user"} {
+		dir := t.TempDir()
+		var files []string
+		for _, name := range []string{"flurry.service", "flurry.socket"} {
+			text, err := os.ReadFile(filepath.Join("systemd", kind, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=/usr/local/bin/flurry daemon")
+				if !ok {
+					continue
+				}
+				sh := inShell(0)
+				daemon, _, err := sh.command().Find([]string{"daemon"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := daemon.ParseFlags(strings.Fields(command)); err != nil {
+					t.Errorf("%s/%s: %v", kind, name, err)
+				}
+			}
+			installed := strings.ReplaceAll(strings.ReplaceAll(string(text), "/usr/local/bin/flurry", self), "Documentation=man:flurry(1)\n", "")
+			file := filepath.Join(dir, name)
+			if err := os.WriteFile(file, []byte(installed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+		if missing != nil {
+			continue
+		}
+		verify := exec.Command(analyze, append([]string{"verify", "--" + kind}, files...)...)
+		verify.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir)
+		if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v: %s", kind, err, out)
+		}
+	}
+	if missing != nil {
+		t.Skip("no systemd-analyze to read the units with")
+	}
+}

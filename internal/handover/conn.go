@@ -1,0 +1,164 @@
+package handover
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Conn is a connection that the giver can take back. Who serves it says by Active and Idle where requests begin and end.
+type Conn struct {
+	tcp  *net.TCPConn
+	raw  syscall.RawConn
+	t    *Taker
+	slot int
+	word *atomic.Uint32
+
+	active atomic.Bool // a request is being answered
+	ahead  atomic.Bool // more was read meanwhile: it may be of the next request
+	once   sync.Once
+}
+
+func newConn(t *Taker, slot int, tcp *net.TCPConn) (*Conn, error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{tcp: tcp, raw: raw, t: t, slot: slot, word: t.memory.word(slot)}, nil
+}
+
+// Active says that a request was read and is now answered.
+func (c *Conn) Active() { c.active.Store(true) }
+
+// Idle says that it was answered to the end.
+func (c *Conn) Idle() {
+	c.active.Store(false)
+	next := waiting
+	if c.ahead.Swap(false) {
+		next = request // begun, at least: whoever takes it over cannot read it from its beginning
+	}
+	if v := c.word.Load(); v&phaseMask == writing {
+		c.word.CompareAndSwap(v, next) // nobody else changes it then; the note is gone
+	}
+}
+
+// Read reads. It ends the connection if the giver has it again.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	var n int
+	var fail error
+	err := c.raw.Read(func(fd uintptr) bool {
+		n, fail = c.look(int(fd), p)
+		return fail != unix.EAGAIN
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case fail == io.EOF:
+		return 0, io.EOF
+	case fail != nil:
+		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", fail)}
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// look reads what is there. Before the first byte of a request leaves the kernel the word says "request", with its note: there
+// is no moment at which a request was read and the giver believes that none was.
+func (c *Conn) look(fd int, p []byte) (n int, err error) {
+	switch c.word.Load() & phaseMask {
+	case taken:
+		return 0, io.EOF
+	case waiting:
+		n, err = retry(func() (int, error) {
+			n, _, err := unix.Recvfrom(fd, p, unix.MSG_PEEK)
+			return n, err
+		})
+		if err != nil || n == 0 {
+			return 0, err
+		}
+		if !c.word.CompareAndSwap(waiting, request|uint32(c.t.note(p[:n]))<<noteShift) {
+			return 0, io.EOF
+		}
+	default:
+		if c.active.Load() {
+			defer func() {
+				if n > 0 {
+					c.ahead.Store(true)
+				}
+			}()
+		}
+	}
+	n, err = retry(func() (int, error) { return unix.Read(fd, p) })
+	return max(n, 0), err
+}
+
+// retry calls f until no signal interrupts it.
+func retry(f func() (int, error)) (n int, err error) {
+	for {
+		if n, err = f(); err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// Write writes, unless the giver has the connection again.
+func (c *Conn) Write(p []byte) (int, error) {
+	for c.word.Load()&phaseMask != writing {
+		if !shift(c.word, request, writing) && !shift(c.word, waiting, writing) && c.word.Load()&phaseMask >= taken {
+			return 0, net.ErrClosed
+		}
+	}
+	return c.tcp.Write(p)
+}
+
+// Close ends the connection, also where the giver keeps it open, unless it is the giver's again.
+func (c *Conn) Close() error {
+	err := net.ErrClosed
+	c.once.Do(func() {
+		for _, phase := range []uint32{writing, request, waiting, writing, request} { // in an order in which none is missed
+			if shift(c.word, phase, closed) {
+				_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+				break
+			}
+		}
+		err = c.tcp.Close()
+		c.t.tell(wordDone, c.slot)
+	})
+	return err
+}
+
+// giveBack closes the connection here and lets the giver have it.
+func (c *Conn) giveBack() {
+	c.once.Do(func() {
+		c.tcp.Close()
+		c.t.tell(wordBack, c.slot)
+	})
+}
+
+// CloseWrite says to the other side that nothing more comes.
+func (c *Conn) CloseWrite() error { return c.tcp.CloseWrite() }
+
+// LocalAddr is this side's address.
+func (c *Conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+
+// RemoteAddr is the client's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+
+// SetDeadline is net.Conn's.
+func (c *Conn) SetDeadline(t time.Time) error { return c.tcp.SetDeadline(t) }
+
+// SetReadDeadline is net.Conn's.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.tcp.SetReadDeadline(t) }
+
+// SetWriteDeadline is net.Conn's.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tcp.SetWriteDeadline(t) }

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package handover
+
+import (
+	"errors"
+	"os"
+)
+
+// newMemory: other systems have no memory without a name, nor sockets that keep messages apart.
+func newMemory() (*os.File, error) { return nil, errors.ErrUnsupported }
