@@ -28,6 +28,8 @@ const (
 	// hangAfter is how long the node may be silent before the supervisor answers in its place: more than a loaded machine
 	// keeps a process waiting, and no more than the grace that Nix is made to wait after a start.
 	hangAfter = 1500 * time.Millisecond
+	// cutAfter is how long it may be silent before the NARs that it was giving out are cut off, for Nix to go elsewhere.
+	cutAfter = 3 * time.Second
 	// killAfter is how long it may be silent before it is started anew. The standby answers meanwhile, so there is no hurry.
 	killAfter = 15 * time.Second
 	// dumpTime is what a node that hangs has to write down what it was doing, before it is killed.

@@ -265,7 +265,7 @@ func nodeEnvironment(all []string) (env []string) {
 }
 
 // listen hears the node until it is gone. It stops giving it connections, and takes back those that wait, when it does not
-// say for hangAfter that it lives, and says so once on silent when it has not for killAfter.
+// say for hangAfter that it lives, cuts off what it is giving out after cutAfter, and says so once on silent when it has not for killAfter.
 func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) {
 	heard, leaving, told := time.Now(), false, false
 	for {
@@ -274,7 +274,7 @@ func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) 
 			quiet := time.Since(heard)
 			if quiet >= hangAfter && l.ready && !leaving {
 				s.turn(phaseHanging, nil)
-				g.TakeBack(false)
+				g.TakeBack(quiet >= cutAfter)
 			}
 			if quiet >= killAfter && !told && !leaving {
 				told = true

@@ -15,7 +15,7 @@
 // Both change it by compare-and-swap, the taker before it reads and before it writes. So the giver can take a connection
 // that is waiting and have the next request answered by somebody else, or one whose request hangs and answer that itself,
 // while the taker is stopped at any instruction, and a taker that wakes up finds that it is too late. What is being written
-// cannot be taken: it stays with the taker, or is cut off with its death.
+// cannot be ended by another: it stays with the taker, or is cut off.
 //
 // It knows nothing of what is said on the connections, but for one byte that the taker notes of each request for the one who
 // answers in its place.

@@ -240,15 +240,15 @@ func (g *Giver) over(slot int, back bool) {
 	}
 }
 
-// TakeBack takes from the taker what it has not begun to answer. Dead: there is no taker any more, and what it was
-// writing is cut off.
-func (g *Giver) TakeBack(dead bool) {
+// TakeBack takes from the taker what it has not begun to answer. All: also what it is writing, which is cut off, because
+// there is no taker any more, or none that will end it.
+func (g *Giver) TakeBack(all bool) {
 	g.mu.Lock()
 	if g.ended {
 		g.mu.Unlock()
 		return
 	}
-	idle, asked := g.takeAll(dead)
+	idle, asked := g.takeAll(all)
 	g.mu.Unlock()
 	g.receive(idle, asked)
 }
@@ -260,7 +260,7 @@ type unanswered struct {
 }
 
 // takeAll takes the slots' connections; g.mu is held.
-func (g *Giver) takeAll(dead bool) (idle []held, asked []unanswered) {
+func (g *Giver) takeAll(all bool) (idle []held, asked []unanswered) {
 	for slot := range g.held {
 		h := &g.held[slot]
 		if !h.used || h.fd < 0 {
@@ -272,7 +272,9 @@ func (g *Giver) takeAll(dead bool) (idle []held, asked []unanswered) {
 			idle = append(idle, *h)
 		case shift(w, request, taken):
 			asked = append(asked, unanswered{*h, byte(w.Load() >> noteShift)})
-		case dead:
+		case all:
+			shift(w, writing, taken)
+			_ = unix.Shutdown(h.fd, unix.SHUT_RDWR) // the client hears of it although the taker may have it open
 			unix.Close(h.fd)
 		default:
 			continue

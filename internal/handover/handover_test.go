@@ -259,8 +259,10 @@ func TestTakeBackWriting(t *testing.T) {
 	if len(p.adopted)+len(p.answers) > 0 {
 		t.Error("it was taken back")
 	}
-	c.tcp.Close() // as its death would
-	p.giver.TakeBack(true)
+	p.giver.TakeBack(true) // the taker hangs: it has the connection open
+	if _, err := c.Write([]byte("late\n")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the taker wrote: %v", err)
+	}
 	if n, err := reader.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("%d, %v", n, err)
 	}

@@ -26,7 +26,7 @@ func TestMatrix(t *testing.T) {
 	m := newMatrix(t)
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
-			for _, s := range scenarios {
+			for _, s := range append(slices.Clone(scenarios), nodeScenarios...) {
 				t.Run(s.name, func(t *testing.T) { m.run(t, c, s) })
 			}
 		})
