@@ -93,6 +93,9 @@ func (b *bench) all(ctx context.Context, only string) error {
 		{"memory", b.memory},
 		{"catalog", b.catalog},
 		{"sources", b.sources},
+		{"upstream", b.upstream},
+		{"misses", b.misses},
+		{"crowd", b.crowd},
 	}
 	fmt.Fprintf(b.out, "closure: %d paths, %.0f MB of NARs; medians of %d; %s\n\n", len(b.r1), float64(narBytes(ctx, b.r1))/1e6, b.rounds, time.Now().UTC().Format(time.DateOnly))
 	for _, m := range measurements {

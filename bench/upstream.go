@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// signedCache makes a binary cache of files with the closure, signed by a key of its own, and puts an nginx before it.
+func (b *bench) signedCache(ctx context.Context) (url, key string, stop func() error, err error) {
+	secret, err := nix.NewSecretKey("cache.bench-1", rand.Reader)
+	if err != nil {
+		return "", "", nil, err
+	}
+	file := filepath.Join(b.dir, "cache.bench-1.sec")
+	if err := os.WriteFile(file, []byte(secret.Text()), 0o600); err != nil {
+		return "", "", nil, err
+	}
+	dir := filepath.Join(b.dir, "cache-signed")
+	if err := b.nix(ctx, append([]string{"copy", "--to", "file://" + dir + "?compression=zstd&secret-key=" + file}, b.r1...)...); err != nil {
+		return "", "", nil, err
+	}
+	url, stop, err = b.nginx(ctx, dir)
+	return url, secret.Public().String(), stop, err
+}
+
+// downstream is a daemon that uses an HTTP cache.
+func (b *bench) downstream(ctx context.Context, name, url, key string) (*daemon, error) {
+	d, err := b.daemon(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.ask(ctx, nil, "use", key, "--origin", url)
+}
+
+// upstream compares copies from a gateway that pulls all from an HTTP cache, and then has it, with copies from that cache.
+func (b *bench) upstream(ctx context.Context) error {
+	url, key, stop, err := b.signedCache(ctx)
+	if err != nil {
+		return err
+	}
+	none, stopNone, err := b.cache(ctx, "none")
+	if err != nil {
+		return err
+	}
+	var d *daemon
+	cold := func(round int) (took float64, err error) {
+		if d != nil {
+			if err := d.drop(); err != nil {
+				return 0, err
+			}
+		}
+		if d, err = b.downstream(ctx, fmt.Sprintf("upstream-%d", round), url, key); err != nil {
+			return 0, err
+		}
+		return b.copyFrom(ctx, d.gateway, d.key, b.r1)
+	}
+	m, err := b.medians(
+		rival{"straight", func(int) (float64, error) { return b.copyFrom(ctx, url, key, b.r1) }},
+		rival{"cold", cold},
+		rival{"none", func(int) (float64, error) { return b.copyFrom(ctx, none, "", b.r1) }},
+		rival{"warm", func(int) (float64, error) { return b.copyFrom(ctx, d.gateway, d.key, b.r1) }})
+	if err != nil {
+		return err
+	}
+	b.line("nix copy, gateway pulls all from an origin", m["cold"], m["straight"], "s", "that nginx, zstd")
+	b.line("nix copy, gateway holds it", m["warm"], m["none"], "s", "nginx, none")
+	return errors.Join(d.drop(), stop(), stopNone())
+}
+
+// misses is how long a build takes to learn that 200 paths are nowhere, with one gateway before 20 namespaces and 3 origins that
+// are 30 ms away.
+func (b *bench) misses(ctx context.Context) error {
+	const paths, namespaces, origins, away = 200, 20, 3, 30 * time.Millisecond
+	alice, _, err := b.publisher(ctx, "misses-alice", b.r1[:1])
+	if err != nil {
+		return err
+	}
+	bob, err := b.daemon(ctx, "misses-bob", "--peer", "127.0.0.1:"+alice.port)
+	if err != nil {
+		return err
+	}
+	for k := range namespaces {
+		var made report.New
+		if err := alice.ask(ctx, &made, "new", fmt.Sprintf("team-%d", k)); err != nil {
+			return err
+		}
+		if err := alice.ask(ctx, nil, "publish", fmt.Sprintf("team-%d", k), "--full", b.r1[k]); err != nil {
+			return err
+		}
+		if err := bob.ask(ctx, nil, "use", made.Address); err != nil {
+			return err
+		}
+	}
+	far := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(away)
+		http.NotFound(w, r)
+	})}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go far.Serve(l)
+	defer far.Close()
+	for k := range origins {
+		secret, err := nix.NewSecretKey(fmt.Sprintf("far-%d", k), rand.Reader)
+		if err != nil {
+			return err
+		}
+		if err := bob.ask(ctx, nil, "use", secret.Public().String(), "--origin", fmt.Sprintf("http://%s/%d", l.Addr(), k)); err != nil {
+			return err
+		}
+	}
+	time.Sleep(time.Second) // the grace after a start
+	round := 0
+	m, err := b.medians(rival{"dry-run", func(int) (float64, error) {
+		round++
+		return b.dryRun(ctx, bob, unknown(round, paths))
+	}}, rival{"nothing", func(int) (float64, error) {
+		round++
+		return b.dryRun(ctx, nil, unknown(round, paths))
+	}})
+	if err != nil {
+		return err
+	}
+	b.line(fmt.Sprintf("nix build --dry-run of %d unknown paths", paths), m["dry-run"], m["nothing"], "s", "without substituters")
+	return errors.Join(bob.drop(), alice.drop())
+}
+
+// unknown is an expression for derivations that nobody has built.
+func unknown(round, n int) string {
+	return fmt.Sprintf(`builtins.genList (k: derivation { name = "unknown-%d-${toString k}"; system = builtins.currentSystem; builder = "/bin/sh"; nonce = "%d"; }) %d`, round, time.Now().UnixNano(), n)
+}
+
+func (b *bench) dryRun(ctx context.Context, d *daemon, expression string) (float64, error) {
+	home, err := os.MkdirTemp(b.dir, "home-")
+	if err != nil {
+		return 0, err
+	}
+	args := []string{"--dry-run", "-E", expression, "--option", "substituters", "", "--option", "sandbox", "false"}
+	if d != nil {
+		args = append(args, "--option", "substituters", d.gateway, "--option", "trusted-public-keys", d.key)
+	}
+	cmd := exec.CommandContext(ctx, "nix-build", args...)
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home)
+	return timed(func() error {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("nix-build --dry-run: %w: %s", err, out)
+		}
+		return nil
+	})
+}
+
+// crowd is how fast 25 clients are who copy the closure at once, from one gateway that has it and from nginx, and how much
+// memory the gateway takes.
+func (b *bench) crowd(ctx context.Context) error {
+	const clients = 25
+	url, key, stop, err := b.signedCache(ctx)
+	if err != nil {
+		return err
+	}
+	none, stopNone, err := b.cache(ctx, "none")
+	if err != nil {
+		return err
+	}
+	d, err := b.downstream(ctx, "crowd", url, key)
+	if err != nil {
+		return err
+	}
+	if _, err := b.readAll(ctx, d.gateway, 1); err != nil {
+		return err
+	}
+	m, err := b.medians(rival{"ours", func(int) (float64, error) { return b.readAll(ctx, d.gateway, clients) }},
+		rival{"nginx", func(int) (float64, error) { return b.readAll(ctx, none, clients) }})
+	if err != nil {
+		return err
+	}
+	b.line(fmt.Sprintf("%d clients read the closure at once", clients), m["ours"], m["nginx"], "s", "nginx, none")
+	if err := b.peak(d, "most resident meanwhile", "of the gateway"); err != nil {
+		return err
+	}
+	return errors.Join(d.drop(), stop(), stopNone())
+}
+
+// readAll has clients read narinfos and NARs of the closure from a cache, all at once, each path after path, and returns how
+// long that takes.
+func (b *bench) readAll(ctx context.Context, url string, clients int) (float64, error) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
+	defer client.CloseIdleConnections()
+	return timed(func() error {
+		errs := make([]error, clients)
+		var all sync.WaitGroup
+		for k := range clients {
+			all.Go(func() {
+				for _, path := range b.r1 {
+					if errs[k] = readPath(ctx, client, strings.TrimSuffix(url, "/"), path); errs[k] != nil {
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		return errors.Join(errs...)
+	})
+}
