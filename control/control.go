@@ -205,12 +205,14 @@ type CopiesRequest struct {
 
 // SeedRequest makes this node mirror a namespace for others.
 type SeedRequest struct {
-	Namespace string        `json:"namespace"` // a key, perhaps with hints, or an alias known here
-	Alias     string        `json:"alias,omitempty"`
-	Peers     []string      `json:"peers,omitempty"`
-	Quota     uint64        `json:"quota,omitempty"`   // bytes of chunks; 0: as before, or 100 GiB
-	Promise   time.Duration `json:"promise,omitempty"` // what was taken is kept at least so long; 0: as before, or none
-	Wait      time.Duration `json:"wait,omitempty"`    // how long to wait until all of it is here; 0: as long as that takes
+	Namespace string   `json:"namespace"` // a key, perhaps with hints, or an alias known here
+	Alias     string   `json:"alias,omitempty"`
+	Peers     []string `json:"peers,omitempty"`
+	// Quota is in bytes of chunks, 0: all that there is; Promise is how long what was taken is kept at least, 0: nothing is
+	// promised. Nil: as before, or 100 GiB and nothing.
+	Quota   *uint64        `json:"quota,omitempty"`
+	Promise *time.Duration `json:"promise,omitempty"`
+	Wait    time.Duration  `json:"wait,omitempty"` // how long to wait until all of it is here; 0: as long as that takes
 }
 
 // StopSeedRequest ends mirroring a namespace.

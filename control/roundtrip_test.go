@@ -24,6 +24,7 @@ func self() Roles { return Roles{Owner: os.Getuid()} }
 // TestRoundTrip asks everything over the socket: the daemon sees the request that was made, the client the answer that
 // was given.
 func TestRoundTrip(t *testing.T) {
+	quota, promise := uint64(7), time.Hour
 	f := &fake{}
 	c := Dial(serve(t, f, self()))
 	const key = "acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE="
@@ -84,8 +85,8 @@ func TestRoundTrip(t *testing.T) {
 		{"seeds", func(ctx context.Context) (any, error) { return c.Seeds(ctx) }, "seeds",
 			report.Seeds{Schema: "flurry/seed/1", Seeds: []report.Seed{{Alias: "n", Refused: []string{}}}}},
 		{"seed", func(ctx context.Context) (any, error) {
-			return c.Seed(ctx, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour, time.Minute}, nil)
-		}, SeedRequest{"n", "a", []string{"h"}, 7, time.Hour, time.Minute}, report.Seeded{Schema: "flurry/seed/1", Event: "done", Alias: "a", Refused: []string{}, Warnings: []report.Problem{}}},
+			return c.Seed(ctx, SeedRequest{"n", "a", []string{"h"}, &quota, &promise, time.Minute}, nil)
+		}, SeedRequest{"n", "a", []string{"h"}, &quota, &promise, time.Minute}, report.Seeded{Schema: "flurry/seed/1", Event: "done", Alias: "a", Refused: []string{}, Warnings: []report.Problem{}}},
 		{"stop-seed", func(ctx context.Context) (any, error) { return c.StopSeed(ctx, StopSeedRequest{"n", 2}) }, StopSeedRequest{"n", 2},
 			report.SeedStop{Schema: "flurry/seed/1", Alias: "n"}},
 		{"wait", func(ctx context.Context) (any, error) {

@@ -57,7 +57,14 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	stream(mux, "POST /v1/copies", guard{roles, Publisher, "publish on this machine"}, d.Copies)
 	stream(mux, "POST /v1/seed", guard{roles, Admin, "change what this machine mirrors"}, d.Seed)
 	act(mux, "POST /v1/stop-seed", guard{roles, Admin, "change what this machine mirrors"}, d.StopSeed)
-	stream(mux, "POST /v1/wait", guard{roles, Anyone, "wait"}, d.Wait)
+	stream(mux, "POST /v1/wait", guard{roles, Anyone, "wait"}, func(ctx context.Context, q WaitRequest, progress func(report.WaitProgress)) (report.Wait, error) {
+		if len(q.Peers) > 0 { // who may only look has this machine dial nobody
+			if p := (guard{roles, Publisher, "have this machine look for peers"}).refuses(ctx); p != nil {
+				return report.Wait{}, p
+			}
+		}
+		return d.Wait(ctx, q, progress)
+	})
 	stream(mux, "POST /v1/check", guard{roles, Admin, "have the whole store read"}, d.Check)
 	stream(mux, "POST /v1/collect", guard{roles, Admin, "give up what is stored"}, d.Collect)
 	return mux
@@ -70,9 +77,9 @@ type guard struct {
 	act   string // what it takes the role for
 }
 
-// refuses returns why r may not pass, nil if it may.
-func (g guard) refuses(r *http.Request) *report.Problem {
-	who, role := whose(r)
+// refuses returns why whoever made the request of ctx may not pass, nil if it may.
+func (g guard) refuses(ctx context.Context) *report.Problem {
+	who, role := whose(ctx)
 	if role >= g.need {
 		return nil
 	}
@@ -106,7 +113,7 @@ func act[Q, A any](mux *http.ServeMux, route string, g guard, do func(context.Co
 func stream[Q, P, A any](mux *http.ServeMux, route string, g guard, do func(context.Context, Q, func(P)) (A, error)) {
 	mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
 		out := newReply(w)
-		if p := g.refuses(r); p != nil {
+		if p := g.refuses(r.Context()); p != nil {
 			out.end(nil, p)
 			return
 		}

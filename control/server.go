@@ -51,9 +51,9 @@ func withGuest(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, guestKey{}, g)
 }
 
-// whose returns who made the request, and their role.
-func whose(r *http.Request) (caller, Role) {
-	if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
+// whose returns who made the request of ctx, and their role.
+func whose(ctx context.Context) (caller, Role) {
+	if g, ok := ctx.Value(guestKey{}).(*guest); ok {
 		return g.who, g.role
 	}
 	return caller{}, Anyone

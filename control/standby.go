@@ -14,7 +14,7 @@ import (
 func Standby(ctx context.Context, l net.Listener, roles Roles, why func(whole bool) *report.Problem, log *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		_, role := whose(r)
+		_, role := whose(r.Context())
 		newReply(w).end(nil, why(role == Admin))
 	})
 	mux.HandleFunc("GET /v1/health", func(w http.ResponseWriter, _ *http.Request) {

@@ -50,6 +50,11 @@ func TestOtherUser(t *testing.T) {
 				{"why", Anyone, func() error { _, err := c.Why(ctx, WhyRequest{Path: "x"}); return err }},
 				{"show", Anyone, func() error { _, err := c.Show(ctx, ShowRequest{Namespace: "x"}); return err }},
 				{"health", Anyone, func() error { _, err := c.Health(ctx); return err }},
+				{"wait", Anyone, func() error { _, err := c.Wait(ctx, WaitRequest{Paths: []string{"x"}}, nil); return err }},
+				{"wait for peers that it names", Publisher, func() error {
+					_, err := c.Wait(ctx, WaitRequest{Paths: []string{"x"}, Peers: []string{"h"}}, nil)
+					return err
+				}},
 				{"publish", Publisher, func() error { _, err := c.Publish(ctx, PublishRequest{}, nil); return err }},
 				{"use", Admin, func() error { _, err := c.Use(ctx, UseRequest{}); return err }},
 				{"leave", Admin, func() error { _, err := c.Leave(ctx, LeaveRequest{}); return err }},

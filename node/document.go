@@ -47,7 +47,7 @@ func (n *Node) edit(ctx context.Context, a namespace.Address, root nix.SecretKey
 	}
 	raw, err := trust.SignDocument(next, root)
 	if err != nil {
-		return trust.Document{}, err
+		return trust.Document{}, fmt.Errorf("%w: %w", ErrUnsignable, err)
 	}
 	d, err := trust.VerifyDocument(a, raw)
 	if err != nil {

@@ -11,6 +11,8 @@ var (
 	ErrAliasTaken = errors.New("alias is taken")
 	// ErrNoRootKey says that a key is not the root key of the namespace that it is to sign for.
 	ErrNoRootKey = errors.New("not the root key")
+	// ErrUnsignable says that a document would not be one that others accept; the error that it wraps says why.
+	ErrUnsignable = errors.New("the document cannot be signed")
 	// ErrWrongNar says that the bytes that stand under an entry's body do not have its NarHash.
 	ErrWrongNar = errors.New("content does not match its NarHash")
 	// ErrNoProvider says that nobody reachable gave the content.

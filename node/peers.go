@@ -223,6 +223,23 @@ func (p *peers) named(id peer.ID) *remote {
 	return p.byID[id]
 }
 
+// awaited returns the peer with that id when it is connected; nil, if it is not within a while.
+func (p *peers) awaited(ctx context.Context, id peer.ID, most time.Duration) *remote {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	for {
+		met := p.arrivals()
+		if r := p.named(id); r != nil {
+			return r
+		}
+		select {
+		case <-met:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 func (p *peers) connected() []*remote {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -78,6 +78,41 @@ func (n *Node) receipt(ctx context.Context, sp Space, info catalog.PublicationIn
 	return n.receiptAt(sp.Address, info.ID, at, promise)
 }
 
+// Promised is until when receipts of this node say that what it mirrors of a namespace is kept; zero: they promise nothing.
+func (n *Node) Promised(ctx context.Context, alias string) (time.Time, error) {
+	sp, err := n.space(alias)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var until time.Time
+	pinned, err := n.pinned(ctx, sp.Address)
+	if err != nil {
+		return until, err
+	}
+	for info, err := range n.Catalog.Publications(ctx, sp.Address) {
+		if errors.Is(err, catalog.ErrNotFound) {
+			return until, nil
+		}
+		if err != nil {
+			return until, err
+		}
+		if !info.Listed || info.Standing.State != trust.Live {
+			continue
+		}
+		at, err := n.storedAt(ctx, sp.Address, info.ID)
+		if err != nil {
+			return until, err
+		}
+		if end := at.Add(sp.Promise); sp.Promise > 0 && !at.IsZero() && end.After(until) {
+			until = end
+		}
+		if (sp.Promise > 0 || pinned[info.ID]) && info.Lives.After(until) {
+			until = info.Lives
+		}
+	}
+	return until, nil
+}
+
 func (n *Node) receiptAt(a namespace.Address, id namespace.ID, at time.Time, p namespace.Promise) (trust.Receipt, error) {
 	sign := n.signReceipt()
 	if sign == nil {

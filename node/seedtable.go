@@ -11,6 +11,7 @@ import (
 	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/trust"
@@ -115,12 +116,45 @@ func (n *Node) elsewhere(ctx context.Context, sp Space) (elsewhere, error) {
 			e.whole++
 		}
 	}
+	var lone []namespace.ID
 	for _, info := range mine {
 		if e.has[info.ID] == 0 {
-			e.only += info.NarBytes
+			lone = append(lone, info.ID)
 		}
 	}
-	return e, nil
+	var err error
+	e.only, err = n.narBytes(ctx, sp.Address, lone)
+	return e, err
+}
+
+// narBytes is how much the NARs in publications have together, what stands in several of them counted once.
+func (n *Node) narBytes(ctx context.Context, a namespace.Address, ids []namespace.ID) (uint64, error) {
+	seen := make(map[nix.NarHash]bool)
+	var sum uint64
+	for _, id := range ids {
+		raw, err := n.Catalog.RawPublication(ctx, a, id)
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue // withdrawn meanwhile
+		}
+		if err != nil {
+			return sum, err
+		}
+		note, err := namespace.ParseNote(raw)
+		if err != nil {
+			return sum, err
+		}
+		p, err := namespace.ParsePublication(note.Text)
+		if err != nil {
+			return sum, err
+		}
+		for i := range p.Entries {
+			if e := &p.Entries[i]; !seen[e.NarHash] {
+				seen[e.NarHash] = true
+				sum += e.NarSize
+			}
+		}
+	}
+	return sum, nil
 }
 
 // findSeeds finds out which connected peers mirror sp: each is offered one publication, unless that was done lately.
@@ -238,7 +272,7 @@ func (n *Node) OnlyCopy(ctx context.Context, alias string, copies int) (uint64, 
 	if err != nil {
 		return 0, err
 	}
-	var few uint64
+	var few []namespace.ID
 	for info, err := range n.Catalog.Publications(ctx, sp.Address) {
 		if errors.Is(err, catalog.ErrNotFound) {
 			return 0, nil
@@ -247,10 +281,10 @@ func (n *Node) OnlyCopy(ctx context.Context, alias string, copies int) (uint64, 
 			return 0, err
 		}
 		if info.Listed && info.Standing.State == trust.Live && e.has[info.ID] < copies {
-			few += info.NarBytes
+			few = append(few, info.ID)
 		}
 	}
-	return few, nil
+	return n.narBytes(ctx, sp.Address, few)
 }
 
 // Withdraw takes back what was announced of a namespace.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -123,8 +124,8 @@ type RevokeRequest struct {
 	After time.Time
 	// All keeps nothing.
 	All bool
-	// Ask are seeds whose word about when they had a publication is taken.
-	Ask []peer.ID
+	// Ask are seeds whose word about when they had a publication is taken, and what people call each.
+	Ask map[peer.ID]string
 }
 
 // PlanRevocation says what a revocation would keep and drop. It signs nothing.
@@ -161,7 +162,9 @@ func (n *Node) PlanRevocation(ctx context.Context, r RevokeRequest) (report.Revo
 			plan.DroppedPaths += info.Entries
 		}
 	}
-	for _, id := range n.hadBy(ctx, sp.Address, late, r.After, r.Ask) {
+	had, silent := n.hadBy(ctx, sp.Address, late, r.After, r.Ask)
+	plan.Silent = silent
+	for _, id := range had {
 		plan.Keep = append(plan.Keep, id)
 		plan.KeptSeeds++
 		if info, err := n.Catalog.PublicationInfo(ctx, sp.Address, id); err == nil {
@@ -193,24 +196,58 @@ func (n *Node) writer(a namespace.Address, name string) (nix.PublicKey, error) {
 	return nix.PublicKey{}, fmt.Errorf("%w: %q in %s", ErrNoWriter, name, a.Name())
 }
 
-// hadBy are those of ids that one of the peers had by a time, as its receipt says.
-func (n *Node) hadBy(ctx context.Context, a namespace.Address, ids []namespace.ID, by time.Time, ask []peer.ID) []namespace.ID {
-	var had []namespace.ID
+// hadBy are those of ids that one of the peers had by a time, as its receipt says. silent are the names of peers that did not
+// answer for all of them: what they had is not known.
+func (n *Node) hadBy(ctx context.Context, a namespace.Address, ids []namespace.ID, by time.Time, ask map[peer.ID]string) (had []namespace.ID, silent []string) {
+	var (
+		mu    sync.Mutex
+		found = make(map[namespace.ID]bool)
+		all   sync.WaitGroup
+	)
+	todo := make([]int, len(ids))
+	for i := range todo {
+		todo[i] = i
+	}
+	for who, name := range ask {
+		all.Go(func() {
+			r := n.peers.awaited(ctx, who, meetTime)
+			err := errUnreached
+			if r != nil {
+				err = inParallel(ctx, offersAtOnce, todo, func(ctx context.Context, i int) error {
+					mu.Lock()
+					known := found[ids[i]]
+					mu.Unlock()
+					if known {
+						return nil
+					}
+					receipt, refused, err := n.offerTo(ctx, r, a, ids[i], OfferPatience, func(transfer.OfferUpdate) {})
+					if err != nil || refused != nil {
+						return err
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					found[ids[i]] = found[ids[i]] || !receipt.IsZero() && !receipt.Value().Time.After(by)
+					return nil
+				})
+			}
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				silent = append(silent, name)
+			}
+		})
+	}
+	all.Wait()
 	for _, id := range ids {
-		for _, who := range ask {
-			r := n.peers.named(who)
-			if r == nil {
-				continue
-			}
-			receipt, refused, err := n.offerTo(ctx, r, a, id, OfferPatience, func(transfer.OfferUpdate) {})
-			if err == nil && refused == nil && !receipt.Value().Time.After(by) {
-				had = append(had, id)
-				break
-			}
+		if found[id] {
+			had = append(had, id)
 		}
 	}
-	return had
+	slices.Sort(silent)
+	return had, silent
 }
+
+var errUnreached = errors.New("not connected")
 
 // Revoke closes a writer as planned: what the plan keeps stays by name, everything else by that key is void for ever,
 // however it is dated. What the root countersigned of it is withdrawn with it.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/trust"
 )
@@ -212,8 +214,8 @@ func TestRevocationAsksSeeds(t *testing.T) {
 	if plan, err := alice.PlanRevocation(t.Context(), r); err != nil || plan.Kept != 0 || plan.Dropped != 1 {
 		t.Errorf("without asking: %+v, %v", plan, err)
 	}
-	r.Ask = append(r.Ask, seed.link.Self().ID)
-	if plan, err := alice.PlanRevocation(t.Context(), r); err != nil || plan.KeptSeeds != 1 || plan.Dropped != 0 {
+	r.Ask = map[peer.ID]string{seed.link.Self().ID: "the seed", w.machine("away", node.ShareAll, nil).link.Self().ID: "somebody who is away"}
+	if plan, err := alice.PlanRevocation(t.Context(), r); err != nil || plan.KeptSeeds != 1 || plan.Dropped != 0 || strings.Join(plan.Silent, ",") != "somebody who is away" {
 		t.Errorf("with the seed's word: %+v, %v", plan, err)
 	}
 }

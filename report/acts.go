@@ -58,7 +58,8 @@ func (u Use) PrintText(w io.Writer) {
 type Leave struct {
 	Schema    string `json:"schema"` // flurry/leave/1
 	Alias     string `json:"alias"`
-	Publisher bool   `json:"publisher"` // it is still published from here
+	Publisher bool   `json:"publisher"`          // it is still published from here
+	Mirrored  bool   `json:"mirrored,omitempty"` // it is still mirrored here, or was promised to be given to others
 	Purged    bool   `json:"purged"`
 }
 
@@ -67,6 +68,9 @@ func (l Leave) PrintText(w io.Writer) {
 	fmt.Fprintf(w, "%s is not in use any more: this machine's Nix accepts nothing new that it signs.\n", l.Alias)
 	if l.Publisher {
 		fmt.Fprintln(w, "  you still publish it from here")
+	}
+	if l.Mirrored {
+		fmt.Fprintf(w, "  it is still kept here for others; to end that: flurry seed %s --stop\n", l.Alias)
 	}
 	if l.Purged {
 		fmt.Fprintln(w, "  what was known of it is forgotten")

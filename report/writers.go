@@ -96,6 +96,7 @@ type Revocation struct {
 	Dropped      int            `json:"dropped"`
 	DroppedPaths int            `json:"dropped_paths"`
 	Keep         []namespace.ID `json:"keep"`
+	Silent       []string       `json:"silent,omitempty"` // seeds that were to be asked, and did not answer
 }
 
 // String is the plan in words.
@@ -108,8 +109,12 @@ func (r Revocation) String() string {
 		return fmt.Sprintf("%s made %s. None is kept, and any that turn up under that key, whatever date they carry, are dropped everywhere at the next sync.",
 			r.Name, count(r.Total, "publication", "publications"))
 	}
-	return fmt.Sprintf("%s made %s. %d were %s (%d by this node, %d by a seed): kept, by name.\n%d others, and any more that turn up under that key whatever date they carry, are dropped everywhere at the next sync.",
+	s := fmt.Sprintf("%s made %s. %d were %s (%d by this node, %d by a seed): kept, by name.\n%d others, and any more that turn up under that key whatever date they carry, are dropped everywhere at the next sync.",
 		r.Name, count(r.Total, "publication", "publications"), r.Kept, by, r.KeptHere, r.KeptSeeds, r.Dropped)
+	for _, name := range r.Silent {
+		s += "\nThe seed " + name + " did not answer: what it had by then is not counted."
+	}
+	return s
 }
 
 // Retraction is the outcome of `flurry retract`.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/flurry-nix/flurry/control"
@@ -118,7 +117,7 @@ func givenToAll(sp node.Space) node.Space {
 func (sh *shell) publisher(ctx context.Context, word string, peers []string, loopback bool) (d control.Daemon, own bool, done func() error, err error) {
 	nothing := func() error { return nil }
 	client := sh.daemon()
-	if strings.TrimSpace(sh.getenv("FLURRY_KEY")) == "" {
+	if sh.givenSecret() == "" {
 		return client, false, nothing, nil
 	}
 	if _, err := client.Status(ctx, control.StatusRequest{}); !isProblem(err, "no-daemon") {

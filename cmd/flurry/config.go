@@ -183,7 +183,13 @@ func loopbackOnly(at []string) error {
 	return nil
 }
 
+// maxPeersNamed bounds how many peers one list names: each is dialled again and again.
+const maxPeersNamed = 256
+
 func parsePeers(words []string) ([]peer.Hint, error) {
+	if len(words) > maxPeersNamed {
+		return nil, fmt.Errorf("%d peers, at most %d can be named at once", len(words), maxPeersNamed)
+	}
 	var out []peer.Hint
 	for _, w := range words {
 		h, err := peer.ParsePeer(w)

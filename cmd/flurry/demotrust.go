@@ -20,7 +20,7 @@ func (d *demo) seeds(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	mirrored, err := sam.verbs().Seed(ctx, control.SeedRequest{Namespace: d.address, Quota: 1 << 30, Promise: 30 * 24 * time.Hour}, nil)
+	mirrored, err := sam.verbs().Seed(ctx, control.SeedRequest{Namespace: d.address, Quota: ptr(uint64(1 << 30)), Promise: ptr(30 * 24 * time.Hour)}, nil)
 	if err != nil {
 		return "", err
 	}

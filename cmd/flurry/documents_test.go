@@ -95,7 +95,7 @@ func TestStopWhenCopied(t *testing.T) {
 	mirrors := func(peers ...*benchNode) *benchNode {
 		t.Helper()
 		n := newBenchNode(t, node.ShareNone, peers...)
-		if _, err := n.verbs().Seed(ctx, control.SeedRequest{Namespace: made.Address, Promise: time.Hour}, nil); err != nil {
+		if _, err := n.verbs().Seed(ctx, control.SeedRequest{Namespace: made.Address, Promise: ptr(time.Hour)}, nil); err != nil {
 			t.Fatal(err)
 		}
 		return n

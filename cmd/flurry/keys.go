@@ -87,6 +87,9 @@ func (k *keyring) Root(a namespace.Address) (nix.SecretKey, error) {
 	return nix.SecretKey{}, noRootKey(a.Name())
 }
 
+// givenSecret is the secret key in FLURRY_KEY, "" if there is none. Files end in a newline, and so do variables made of them.
+func (sh *shell) givenSecret() string { return strings.TrimSpace(sh.getenv("FLURRY_KEY")) }
+
 // noRootKey says that what was asked for needs the root key, and that it is elsewhere.
 func noRootKey(space string) error {
 	return &report.Problem{ID: "no-root-key", Exit: report.ExitRefused, Message: "the root key of " + space + " is not on this machine",

@@ -127,7 +127,7 @@ func (sh *shell) showCommand() *cobra.Command {
 			if card && r.Document {
 				return usage("flurry show --help", "--card and --document are two things; one of them")
 			}
-			change, err := e.request(cmd, args[0], sh.getenv("FLURRY_KEY"))
+			change, err := e.request(cmd, args[0], sh.givenSecret())
 			if err != nil {
 				return err
 			}

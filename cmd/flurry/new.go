@@ -89,8 +89,13 @@ func (sh *shell) newElsewhere(cmd *cobra.Command, r control.NewRequest, file str
 	}
 	r.Name, r.Key, r.Elsewhere = "", key.Text(), true
 	n, err := sh.daemon().New(cmd.Context(), r)
-	if err != nil {
+	var told *report.Problem
+	if errors.As(err, &told) && told.ID != "timeout" && told.ID != "broke-off" && told.ID != "failed" {
 		return errors.Join(err, os.Remove(file)) // nothing was signed with it
+	}
+	if err != nil { // perhaps it was
+		sh.say("flurry: the root key is in %s; whether the namespace was made says: flurry show %s", file, key.Name())
+		return err
 	}
 	if n.KeyFile, err = filepath.Abs(file); err != nil {
 		return err

@@ -42,7 +42,7 @@ func (sh *shell) publishCommand() *cobra.Command {
 			if r.Paths, err = sh.paths(r.Namespace, args[1:], pathsFrom); err != nil {
 				return err
 			}
-			r.Key = sh.getenv("FLURRY_KEY")
+			r.Key = sh.givenSecret()
 			return sh.publishCopied(cmd.Context(), r, c, loopback)
 		},
 	}
@@ -98,8 +98,13 @@ func (sh *shell) publishCopied(ctx context.Context, r control.PublishRequest, c 
 		c.Copies, c.NoWait = max(1, c.Copies), false // nothing is left of it otherwise
 	}
 	copies, err := sh.copies(ctx, d, c)
-	if err != nil && ctx.Err() != nil && !sh.json { // the time is over, and it is published all the same
-		return errors.Join(sh.answer(result, result.PrintText), err)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) { // it is published all the same
+		result.Exit = report.ExitCopies
+		if err := sh.answer(result, result.PrintText); err != nil || sh.json {
+			return errors.Join(err, exit(report.ExitCopies))
+		}
+		return &report.Problem{ID: "drain-timeout", Exit: report.ExitCopies, Message: fmt.Sprintf("%s are over: published, and not all copies are made", sh.timeout),
+			Found: []string{"it is offered again every 10 min while the daemon runs"}, Try: []string{"a longer --timeout", fmt.Sprintf("flurry wait PATH --copies %d", max(1, c.Copies))}}
 	}
 	if err != nil {
 		return err

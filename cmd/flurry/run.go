@@ -94,7 +94,7 @@ func (r runRequest) check(args []string) error {
 // runWith runs the command, and publishes what it built.
 func (sh *shell) runWith(cmd *cobra.Command, r runRequest, args []string) (err error) {
 	ctx := cmd.Context()
-	r.key = strings.TrimSpace(sh.getenv("FLURRY_KEY"))
+	r.key = sh.givenSecret()
 	if err := r.check(args); err != nil {
 		return err
 	}

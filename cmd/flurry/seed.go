@@ -19,6 +19,8 @@ func (sh *shell) seedCommand() *cobra.Command {
 	var r control.SeedRequest
 	var stop bool
 	var after int
+	var quota uint64
+	var promise time.Duration
 	cmd := &cobra.Command{
 		Use:               "seed [NAMESPACE]",
 		Short:             "mirror a namespace for others, without trusting it; alone: list them",
@@ -30,7 +32,7 @@ func (sh *shell) seedCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given := cmd.Flags().Changed
 			switch {
-			case len(args) == 0 && cmd.Flags().NFlag() > 0 && (given("quota") || given("promise") || given("peer") || given("as") || stop):
+			case len(args) == 0 && cmd.Flags().NFlag() > 0 && (given("quota") || given("promise") || given("peer") || given("as") || given("after-copies") || stop):
 				return usage("flurry seed --help", "which namespace? The form is: %s", form(cmd))
 			case len(args) == 0:
 				return sh.seeds(cmd)
@@ -41,13 +43,19 @@ func (sh *shell) seedCommand() *cobra.Command {
 			case stop:
 				return sh.stopSeed(cmd, control.StopSeedRequest{Namespace: args[0], AfterCopies: after})
 			}
+			if given("quota") {
+				r.Quota = &quota
+			}
+			if given("promise") {
+				r.Promise = &promise
+			}
 			r.Namespace = args[0]
 			return sh.seed(cmd, r)
 		},
 	}
 	f := cmd.Flags()
-	f.Var((*sizeFlag)(&r.Quota), "quota", "keep at most `SIZE` of its chunks, counted before compression; 100GiB if not said")
-	f.Var((*durationFlag)(&r.Promise), "promise", "promise publishers to keep what was taken for `DURATION`; without it nothing")
+	f.Var((*sizeFlag)(&quota), "quota", "keep at most `SIZE` of its chunks, counted before compression; 100GiB if not said")
+	f.Var((*durationFlag)(&promise), "promise", "promise publishers to keep what was taken for `DURATION`; without it nothing")
 	f.StringArrayVar(&r.Peers, "peer", nil, "ask `PEER` first: HOST, HOST:PORT or a multiaddr; again for more")
 	f.StringVar(&r.Alias, "as", "", "call it `ALIAS` here, instead of the key's name")
 	f.BoolVar(&stop, "stop", false, "mirror it no more; what was promised is kept")

@@ -212,7 +212,11 @@ func (v verbs) Leave(ctx context.Context, r control.LeaveRequest) (report.Leave,
 		return report.Leave{}, err
 	}
 	l := report.Leave{Schema: "flurry/leave/1", Alias: sp.Alias, Publisher: sp.Publish && !r.Purge, Purged: r.Purge}
-	if l.Publisher {
+	if l.Mirrored = sp.Seed || time.Now().Before(sp.Until); l.Mirrored && r.Purge {
+		return l, &report.Problem{ID: "still-mirrored", Exit: report.ExitRefused, Message: sp.Alias + " is mirrored here for others, or what was promised to them is not over; not forgotten",
+			Try: []string{"flurry seed " + sp.Alias + " --stop", "flurry seed"}}
+	}
+	if l.Publisher || l.Mirrored {
 		sp.Use = false
 		return l, v.spaces.put(sp, v.node.Put)
 	}

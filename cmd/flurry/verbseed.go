@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -20,16 +21,21 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 	if err != nil {
 		return report.Seeded{}, err
 	}
-	if r.Promise < 0 || r.Promise > maxPromise {
+	if r.Promise != nil && (*r.Promise < 0 || *r.Promise > maxPromise) {
 		return report.Seeded{}, usage("--promise 30d", "a seed promises 0s to %s", days(maxPromise))
+	}
+	if sp.Origin != "" {
+		return report.Seeded{}, usage("flurry use "+sp.Alias, "%s is an HTTP cache, which is asked path by path: it cannot be mirrored as a whole", sp.Alias)
 	}
 	known := sp
 	sp.Seed, sp.Until, sp.StopAfter = true, time.Time{}, 0
-	if r.Quota > 0 {
-		sp.Quota = r.Quota
+	if r.Quota != nil {
+		if sp.Quota = *r.Quota; sp.Quota == 0 {
+			sp.Quota = math.MaxInt64
+		}
 	}
-	if r.Promise > 0 {
-		sp.Promise = r.Promise
+	if r.Promise != nil {
+		sp.Promise = *r.Promise
 	}
 	if sp.Declared == "" || known.Seed != sp.Seed || known.StopAfter != sp.StopAfter || known.Quota != sp.Quota || known.Promise != sp.Promise {
 		if err := v.spaces.put(sp, v.node.Put); err != nil {
@@ -67,6 +73,8 @@ func (v verbs) Seed(ctx context.Context, r control.SeedRequest, progress func(re
 	return v.node.WaitMirrored(ctx, sp.Alias, progress)
 }
 
+func ptr[T any](v T) *T { return &v }
+
 // Seeds is what is mirrored here.
 func (v verbs) Seeds(ctx context.Context) (report.Seeds, error) { return v.node.Seeds(ctx) }
 
@@ -102,10 +110,15 @@ func (v verbs) stopSeed(ctx context.Context, sp node.Space) (report.SeedStop, er
 		return report.SeedStop{}, err
 	}
 	s := report.SeedStop{Schema: "flurry/seed/1", Alias: sp.Alias, OnlyCopy: only}
+	promised, err := v.node.Promised(ctx, sp.Alias)
+	if err != nil {
+		return report.SeedStop{}, err
+	}
 	sp.Seed, sp.StopAfter = false, 0
-	if sp.Promise > 0 {
-		sp.Until = time.Now().Add(sp.Promise).UTC().Truncate(time.Second)
+	if sp.Until = promised.UTC().Truncate(time.Second); time.Now().Before(sp.Until) {
 		s.Until = &sp.Until
+	} else {
+		sp.Until = time.Time{}
 	}
 	if err := v.spaces.put(sp, v.node.Put); err != nil {
 		return report.SeedStop{}, err
@@ -160,6 +173,9 @@ func (v verbs) Copies(ctx context.Context, r control.CopiesRequest, progress fun
 		wanted = min(1, len(hints))
 	}
 	if r.NoWait {
+		if err := v.remember(sp, r.Peers); err != nil {
+			return report.Copies{}, err
+		}
 		return report.Copies{Wanted: wanted, Copies: []report.Copy{}, Refused: []report.OfferRefused{}}, v.node.WantCopies(ctx, sp.Alias, wanted, r.Publications)
 	}
 	c, err := v.node.MakeCopies(ctx, node.CopiesRequest{Alias: sp.Alias, Publications: r.Publications, Copies: wanted, Names: v.names(), Progress: progress})
@@ -170,6 +186,24 @@ func (v verbs) Copies(ctx context.Context, r control.CopiesRequest, progress fun
 		c.Refused = append(c.Refused, report.OfferRefused{Node: why.Hint.String(), Why: "does not answer"})
 	}
 	return c, nil
+}
+
+// remember keeps peers that were named for a namespace, so that they are asked after a restart, too.
+func (v verbs) remember(sp node.Space, peers []string) error {
+	hints, err := parsePeers(peers)
+	if err != nil {
+		return badPeer(err)
+	}
+	before := len(sp.Peers)
+	for _, h := range hints {
+		if !slices.Contains(sp.Peers, h) {
+			sp.Peers = append(sp.Peers[:len(sp.Peers):len(sp.Peers)], h)
+		}
+	}
+	if sp.Declared != "" || len(sp.Peers) == before || len(sp.Peers) > maxPeersNamed {
+		return nil
+	}
+	return v.spaces.put(sp, v.node.Put)
 }
 
 // seedsOf are the places where the namespace is said to be mirrored: those that were named, and those in its document.
@@ -226,6 +260,11 @@ func (v verbs) Wait(ctx context.Context, r control.WaitRequest, progress func(re
 			return report.Wait{}, err
 		}
 		req.Alias = sp.Alias
+	}
+	if len(r.Peers) > 0 { // who may name them may have this node go on the wire
+		if err := v.goOnline(); err != nil {
+			return report.Wait{}, err
+		}
 	}
 	if v.wire != nil {
 		for _, sp := range v.node.Spaces() {

@@ -5,15 +5,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/peer"
+	"github.com/flurry-nix/flurry/peer/static"
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/trust"
 )
@@ -65,6 +67,10 @@ func (v verbs) AddWriter(ctx context.Context, r control.AddWriterRequest) (repor
 	return c, documentProblem(sp, err)
 }
 
+func badWriterName(name string) error {
+	return usage("flurry writer key thismachine-1", "%.80q cannot be the name of a writer: small letters, digits, dot and dash, at most 63, a letter or digit first; not this node's own", name)
+}
+
 // makeKey makes a key of that name.
 func makeKey(name string) (nix.SecretKey, error) {
 	if !newName.MatchString(name) {
@@ -75,6 +81,9 @@ func makeKey(name string) (nix.SecretKey, error) {
 
 // WriterKey makes a key here, which may become a writer's.
 func (v verbs) WriterKey(_ context.Context, r control.WriterKeyRequest) (report.WriterKey, error) {
+	if r.Name == localKeyName || !newName.MatchString(r.Name) {
+		return report.WriterKey{}, badWriterName(r.Name)
+	}
 	have, err := readSecret(v.keys.file(r.Name))
 	if err != nil {
 		if have, err = makeKey(r.Name); err != nil {
@@ -100,36 +109,43 @@ func (v verbs) PlanRevocation(ctx context.Context, r control.PlanRevocationReque
 	if err != nil {
 		return report.Revocation{}, badPeer(err)
 	}
-	req := node.RevokeRequest{Alias: sp.Alias, Name: r.Writer, All: r.All, Ask: v.trustedSeeds(sp, hints)}
+	req := node.RevokeRequest{Alias: sp.Alias, Name: r.Writer, All: r.All}
+	var silent []string
 	if r.After != nil {
 		req.After = *r.After
+		if req.Ask, silent, err = v.trustedSeeds(ctx, sp, hints); err != nil {
+			return report.Revocation{}, err
+		}
 	}
 	plan, err := v.node.PlanRevocation(ctx, req)
+	plan.Silent = append(plan.Silent, silent...)
 	return plan, documentProblem(sp, err)
 }
 
-// trustedSeeds are the connected peers whose word about the past is taken: those that the owner named, by the document or
-// by hand.
-func (v verbs) trustedSeeds(sp node.Space, hints []peer.Hint) []peer.ID {
-	if v.wire == nil {
-		return nil
-	}
-	v.instance.find(hints)
+// trustedSeeds are the peers whose word about the past is taken: those that the owner named, by the document or by hand, each by
+// the name that it was given. It waits a little for those that are not connected yet; silent are those that cannot be reached.
+func (v verbs) trustedSeeds(ctx context.Context, sp node.Space, hints []peer.Hint) (ask map[peer.ID]string, silent []string, err error) {
 	hints = append(hints, v.seedsOf(sp)...)
-	var ids []peer.ID
-	v.wire.mu.Lock()
-	defer v.wire.mu.Unlock()
-	for _, f := range v.wire.finders {
-		for _, s := range f.States() {
-			if !slices.Contains(hints, s.Hint) {
-				continue
-			}
-			for _, p := range s.Peers {
-				ids = append(ids, p.ID)
-			}
+	if len(hints) == 0 {
+		return nil, nil, nil
+	}
+	if err := v.goOnline(); err != nil {
+		return nil, nil, err
+	}
+	ask = make(map[peer.ID]string)
+	for _, s := range v.instance.reach(ctx, hints, reachTime) {
+		var why *static.UnreachableError
+		if errors.As(s.Err, &why) && why.Reason == static.Itself {
+			continue
+		}
+		if len(s.Peers) == 0 {
+			silent = append(silent, s.Hint.String())
+		}
+		for _, p := range s.Peers {
+			ask[p.ID] = s.Hint.String()
 		}
 	}
-	return ids
+	return ask, silent, ctx.Err()
 }
 
 // Revoke closes a writer as planned.
@@ -148,11 +164,16 @@ func (v verbs) Retract(ctx context.Context, r control.RetractRequest) (report.Re
 	if err != nil {
 		return report.Retraction{}, err
 	}
-	if r.Reason == "" || len(r.Reason) > namespace.MaxReason {
-		return report.Retraction{}, usage(`--reason "contains a token"`, "a reason has 1 to %d bytes: people are shown it", namespace.MaxReason)
+	if r.Reason == "" || len(r.Reason) > namespace.MaxReason || !oneLine(r.Reason) {
+		return report.Retraction{}, usage(`--reason "contains a token"`, "a reason is one line of 1 to %d bytes: people are shown it", namespace.MaxReason)
 	}
 	done, err := v.node.Retract(ctx, sp.Alias, root, r.What, r.Reason)
 	return done, documentProblem(sp, err)
+}
+
+// oneLine reports whether a text can stand on a line of a document.
+func oneLine(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) && strings.TrimSpace(s) == s
 }
 
 // Edit changes what the document says to people and peers.
@@ -163,6 +184,9 @@ func (v verbs) Edit(ctx context.Context, r control.EditRequest) (report.Edited, 
 	}
 	if r.Keep != nil && (*r.Keep < time.Second || *r.Keep > namespace.MaxLife) {
 		return report.Edited{}, usage("--keep 90d", "publications live for 1s to %s", days(namespace.MaxLife))
+	}
+	if r.About != nil && !oneLine(*r.About) {
+		return report.Edited{}, usage(`--about "what it is"`, "--about: one line")
 	}
 	if r.Seeds != nil {
 		for _, s := range *r.Seeds {
@@ -217,6 +241,8 @@ func documentProblem(sp node.Space, err error) error {
 		return noRootKey(sp.Alias)
 	case errors.Is(err, node.ErrNotHere):
 		return &report.Problem{ID: "not-published", Exit: report.ExitUnavailable, Message: err.Error(), Try: []string{"flurry show " + sp.Alias + " --publications", "flurry show " + sp.Alias + " '*'"}}
+	case errors.Is(err, node.ErrUnsignable):
+		return &report.Problem{ID: "unsignable", Exit: report.ExitRefused, Message: fmt.Sprintf("%s: %v. Nothing was signed", sp.Alias, err), Try: []string{"flurry show " + sp.Alias + " --document"}}
 	case errors.Is(err, trust.ErrUntrusted):
 		return &report.Problem{ID: "no-document", Exit: report.ExitUnavailable, Message: fmt.Sprintf("%s has no document here yet: nobody who holds it was found", sp.Alias),
 			Try: []string{fmt.Sprintf("flurry use %s --peer seed.acme.example", sp.Alias)}}

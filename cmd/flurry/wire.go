@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"path/filepath"
@@ -62,6 +63,7 @@ func (i *instance) goOnline() error {
 		return err
 	}
 	i.find(i.hints())
+	i.group.Go(func() error { return i.keepLooking(i.ctx) })
 	if i.cfg.LAN {
 		i.group.Go(func() error {
 			return i.quietly("finding peers on the LAN", mdns.New(w.host, i.log).Run(i.ctx, i.found))
@@ -145,11 +147,28 @@ func (w *wire) close() error {
 	return errors.Join(errs...)
 }
 
-// hints are all the places that the configuration and the namespaces name.
+// lookEvery is how often it is looked whether a document names seeds that it did not name before.
+const lookEvery = 10 * time.Second
+
+// keepLooking looks for whom the namespaces name, also for those that their documents come to name.
+func (i *instance) keepLooking(ctx context.Context) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			i.find(i.hints())
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// hints are all the places that the configuration, the namespaces and their documents name.
 func (i *instance) hints() []peer.Hint {
 	hints := append(append([]peer.Hint(nil), i.cfg.Peers...), i.cfg.Bootstrap...)
 	for _, sp := range i.node.Spaces() {
-		hints = append(hints, sp.Peers...)
+		hints = append(hints, i.verbs().seedsOf(sp)...)
 	}
 	return hints
 }
@@ -172,6 +191,45 @@ func (i *instance) find(hints []peer.Hint) {
 	finder := static.New(w.host, fresh, static.Options{Permit: w.gate.Permit, Log: i.log})
 	w.finders = append(w.finders, finder)
 	i.group.Go(func() error { return i.quietly("finding peers by address", finder.Run(i.ctx, i.found)) })
+}
+
+// reachTime is how long somebody who waits for an answer waits for peers that were named.
+const reachTime = 8 * time.Second
+
+// reach tries hints, waits until each has led to somebody or to nobody, at most most, and says what became of each.
+func (i *instance) reach(ctx context.Context, hints []peer.Hint, most time.Duration) []static.State {
+	i.find(hints)
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	look := time.NewTicker(reachTime / 100)
+	defer look.Stop()
+	for {
+		states, settled := i.wire.states(hints)
+		if settled {
+			return states
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return states
+		}
+	}
+}
+
+// states are what became of hints so far, and whether something became of all.
+func (w *wire) states(hints []peer.Hint) (states []static.State, settled bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	settled = true
+	for _, f := range w.finders {
+		for _, s := range f.States() {
+			if slices.Contains(hints, s.Hint) {
+				states = append(states, s)
+				settled = settled && !s.Tried.IsZero()
+			}
+		}
+	}
+	return states, settled
 }
 
 // unreachable says why hints lead to nobody, as far as it was tried.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,12 +53,15 @@ func (sh *shell) writerAddCommand() *cobra.Command {
 		ValidArgsFunction: sh.completeNamespaces(1),
 		Example:           "  flurry writer add acme-1 --generate ci-main > ci-main.sec\n  flurry writer add acme-1 second-1:Xw0= --expires 180d",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Namespace, r.Root = args[0], sh.getenv("FLURRY_KEY")
+			r.Namespace, r.Root = args[0], sh.givenSecret()
 			if len(args) == 2 {
 				r.Writer = args[1]
 				if _, err := nix.ParsePublicKey(r.Writer); err != nil {
 					return keyProblem(r.Writer, err)
 				}
+			}
+			if cmd.Flags().Changed("expires") && r.Expires < time.Minute {
+				return usage("--expires 180d", "--expires: a writer publishes for a minute or longer; without it for good")
 			}
 			c, err := sh.daemon().AddWriter(cmd.Context(), r)
 			if err != nil {
@@ -102,6 +106,7 @@ func (sh *shell) writerKeyCommand() *cobra.Command {
 func (sh *shell) writerRevokeCommand() *cobra.Command {
 	var r control.PlanRevocationRequest
 	var after string
+	var without bool
 	cmd := &cobra.Command{
 		Use:               "revoke NAMESPACE WRITER",
 		Short:             "end a writer for good, and drop what it should not have published",
@@ -123,10 +128,14 @@ func (sh *shell) writerRevokeCommand() *cobra.Command {
 				return err
 			}
 			sh.say("%s", plan)
+			if len(plan.Silent) > 0 && plan.Dropped > 0 && sh.yes && !without {
+				return &report.Problem{ID: "seed-silent", Exit: report.ExitFailed, Message: fmt.Sprintf("%s was not revoked: %d of the seeds that may have what it published in time did not answer", plan.Name, len(plan.Silent)),
+					Found: plan.Silent, Try: []string{"again, when they are there", "--without-silent, to drop for ever what only they may have had in time"}}
+			}
 			if err := sh.confirm(fmt.Sprintf("Revoke %s?", plan.Name), "flurry writer revoke "+args[0]+" "+args[1]); err != nil {
 				return err
 			}
-			c, err := sh.daemon().Revoke(cmd.Context(), control.RevokeRequest{Plan: plan, Root: sh.getenv("FLURRY_KEY")})
+			c, err := sh.daemon().Revoke(cmd.Context(), control.RevokeRequest{Plan: plan, Root: sh.givenSecret()})
 			if err != nil {
 				return err
 			}
@@ -137,6 +146,7 @@ func (sh *shell) writerRevokeCommand() *cobra.Command {
 	f.StringVar(&after, "after", "", "keep what was received by `TIME`, such as 2026-11-20T00:00Z or 2026-11-20")
 	f.BoolVar(&r.All, "all", false, "keep nothing")
 	f.StringArrayVar(&r.Peers, "peer", nil, "ask the seed `PEER`, too, what it had by then; again for more")
+	f.BoolVar(&without, "without-silent", false, "with --yes: go on although a seed that was to be asked did not answer")
 	return cmd
 }
 
@@ -161,12 +171,18 @@ func (sh *shell) retractCommand() *cobra.Command {
 		SuggestFor:        []string{"withdraw", "delete", "unpublish"},
 		Example:           "  flurry retract acme-1 /nix/store/2fz…-widget-config --reason \"contains a token\"\n  flurry retract acme-1 7f3a91c2 --reason \"built from the wrong branch\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Namespace, r.What, r.Root = args[0], args[1], sh.getenv("FLURRY_KEY")
+			r.Namespace, r.What, r.Root = args[0], args[1], sh.givenSecret()
 			if r.Reason == "" {
 				return usage(`--reason "contains a token"`, "retract why? People are shown the reason")
 			}
-			if p, err := daemon.Resolve(r.What); err == nil {
+			if !isHex(r.What) {
+				p, err := daemon.Resolve(r.What)
+				if err != nil {
+					return pathProblem("retract "+args[0], err)
+				}
 				r.What = p.String()
+			} else if len(r.What) < 8 {
+				return usage("flurry show "+args[0]+" --publications", "%q: a publication is named by 8 characters of its id or more", r.What)
 			}
 			if err := sh.confirm(fmt.Sprintf("Take %s back from everybody?", r.What), fmt.Sprintf("flurry retract %s %s --reason %q", args[0], args[1], r.Reason)); err != nil {
 				return err
@@ -180,6 +196,11 @@ func (sh *shell) retractCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "say why, for people: `TEXT`")
 	return cmd
+}
+
+// isHex reports whether a word is the beginning of a publication's id.
+func isHex(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 func (sh *shell) pinCommand() *cobra.Command {
@@ -211,7 +232,7 @@ func (sh *shell) pinCommand() *cobra.Command {
 			case len(args) == 2 && !rule && !r.Delete:
 				return usage("flurry pin "+args[0]+" "+args[1]+" ./result", "pin what? No path was given")
 			}
-			r.Namespace, r.Name, r.Key = args[0], args[1], sh.getenv("FLURRY_KEY")
+			r.Namespace, r.Name, r.Key = args[0], args[1], sh.givenSecret()
 			for _, a := range args[2:] {
 				p, err := daemon.Resolve(a)
 				if err != nil {
