@@ -19,8 +19,11 @@ import (
 )
 
 const (
-	// maxParked is how many connections may wait here to say something: as many as the gateway serves and turns away.
+	// maxParked is how many connections may wait here to say something: as many as the gateway serves and turns away. Those
+	// that the node had come on top: they are no more than it had.
 	maxParked = 2048
+	// maxWaiting is how many questions to the control socket may wait for a node that starts.
+	maxWaiting = 256
 	// silenceLimit is how long a new connection may say nothing while there is no node; idleLimit is for one that was
 	// answered before.
 	silenceLimit = 5 * time.Second
@@ -55,21 +58,21 @@ func (s *supervisor) accept(ctx context.Context, d *door) error {
 		if g, _, _ := s.current(); g != nil && g.Give(d.id, tcp) == nil {
 			continue
 		}
-		s.park(tcp, d.id, silenceLimit)
+		select {
+		case s.parked <- struct{}{}: // else it waits in the kernel's queue, at most silenceLimit
+		case <-ctx.Done():
+			c.Close()
+			return nil
+		}
+		s.park(tcp, d.id, silenceLimit, func() { <-s.parked })
 	}
 }
 
 // park keeps a connection until it says something, and then gives it to the node, if that is there, else to the standby.
-// Beyond maxParked it is the standby's at once, which turns away what is too much.
-func (s *supervisor) park(c *net.TCPConn, id int, limit time.Duration) {
-	select {
-	case s.parked <- struct{}{}:
-	default:
-		s.tasks.Go(func() { s.answers.put(c) })
-		return
-	}
+// done is called when it is no longer here.
+func (s *supervisor) park(c *net.TCPConn, id int, limit time.Duration, done func()) {
 	s.tasks.Go(func() {
-		defer func() { <-s.parked }()
+		defer done()
 		if err := speaks(s.inner, c, time.Now().Add(limit)); err != nil {
 			c.Close()
 			return
@@ -253,9 +256,9 @@ func (s *supervisor) acceptControl(ctx context.Context) error {
 			continue
 		}
 		select {
-		case s.parked <- struct{}{}:
+		case s.waiting <- struct{}{}:
 			s.tasks.Go(func() {
-				defer func() { <-s.parked }()
+				defer func() { <-s.waiting }()
 				s.wait(ctx, conn)
 			})
 		default:

@@ -76,6 +76,7 @@ type supervisor struct {
 	answers *queue          // connections for the gateway's standby
 	desk    *queue          // connections for the control socket's
 	parked  chan struct{}   // has one for each that waits to speak
+	waiting chan struct{}   // the same, at the control socket
 	inner   context.Context // ends after the node
 	tasks   sync.WaitGroup
 
@@ -104,7 +105,7 @@ func (sh *shell) supervise(ctx context.Context, configure func() (config, error)
 		return err
 	}
 	s := &supervisor{sh: sh, configure: configure, notify: notify, log: sh.logger(), said: &tail{to: sh.err}, control: desk, passed: len(gateway) > 0,
-		managed: notify.conn != nil || len(gateway) > 0 || desk != nil, answers: newQueue(), desk: newQueue(), parked: make(chan struct{}, maxParked), changed: make(chan struct{})}
+		managed: notify.conn != nil || len(gateway) > 0 || desk != nil, answers: newQueue(), desk: newQueue(), parked: make(chan struct{}, maxParked), waiting: make(chan struct{}, maxWaiting), changed: make(chan struct{})}
 	defer s.closeDoors()
 	for _, l := range gateway {
 		s.doors = append(s.doors, &door{Listener: l, id: s.freeID()})

@@ -446,6 +446,15 @@ func TestCrashLoop(t *testing.T) {
 		t.Errorf("%+v", problem)
 	}
 	p.down("it stopped 3 times in a row")
+	for range 1500 { // they say nothing, and are in nobody's way
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.gateway, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	asked := a.count("/nix-cache-info", http.StatusOK)
+	p.await("to answer beside silent connections", func() bool { return a.count("/nix-cache-info", http.StatusOK) > asked+50 })
 	if status, text := p.health(); status != http.StatusServiceUnavailable || !strings.Contains(text, "was written by a later flurry") {
 		t.Errorf("/health: %d %s", status, text)
 	}
@@ -511,6 +520,19 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	defer file.Close()
 	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "daemon"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	desk, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(dir, "daemon", "control.sock")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer desk.Close()
+	socket, err := desk.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
 	p := &process{t: t, name: "daemon", state: filepath.Join(dir, "daemon"), config: filepath.Join(dir, "flurry.toml"), gateway: "http://" + l.Addr().String(), stderr: &lockedBuffer{}}
 	write := func(text string) {
 		t.Helper()
@@ -519,9 +541,9 @@ func TestBadConfiguration(t *testing.T) {
 		}
 	}
 	write("[network]\nlan = false\nwam = false\n")
-	p.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh", flurry(t), "daemon", "--config", p.config, "--state", p.state, "--loopback")
+	p.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=2 exec "$@"`, "sh", flurry(t), "daemon", "--config", p.config, "--state", p.state, "--loopback")
 	p.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.at, "WATCHDOG_USEC=200000")
-	p.cmd.ExtraFiles = []*os.File{file}
+	p.cmd.ExtraFiles = []*os.File{file, socket}
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -557,6 +579,54 @@ func TestBadConfiguration(t *testing.T) {
 	if !m.heard("STOPPING=1") {
 		t.Error("the service manager was not told of the end")
 	}
+	if _, err := os.Stat(filepath.Join(p.state, "control.sock")); err != nil {
+		t.Errorf("the service manager's socket was taken away: %v", err)
+	}
+}
+
+// TestOtherAddress: an address that the configuration adds is opened, one that it no longer has is closed, and one that stays
+// refuses nobody.
+func TestOtherAddress(t *testing.T) {
+	dir := t.TempDir()
+	stays, goes, comes := "127.0.0.1:"+peerPort(t), "127.0.0.1:"+peerPort(t), "127.0.0.1:"+peerPort(t)
+	p := &process{t: t, name: "daemon", state: filepath.Join(dir, "daemon"), config: filepath.Join(dir, "flurry.toml"), gateway: "http://" + stays, stderr: &lockedBuffer{}}
+	write := func(at ...string) {
+		t.Helper()
+		if err := os.WriteFile(p.config, fmt.Appendf(nil, "[network]\nlan = false\n[gateway]\nlisten = [%q, %q]\n", at[0], at[1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(goes, stays)
+	p.cmd = exec.Command(flurry(t), "daemon", "--config", p.config, "--state", p.state, "--loopback")
+	p.cmd.Stderr = p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	p.awaitAnswer()
+	reaches := func(addr string) bool {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		status, _, err := exchange(c, bufio.NewReader(c), "/nix-cache-info")
+		return err == nil && status == http.StatusOK
+	}
+	if !reaches(goes) || !reaches(stays) || reaches(comes) {
+		t.Fatal("it does not listen where it should")
+	}
+	a := startAsker(t, "http://"+stays)
+	write(stays, comes)
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.await("to listen at the other address", func() bool { return reaches(comes) && !reaches(goes) })
+	var s report.Status
+	p.await("to say so", func() bool { return p.ask(&s, "status") == nil && s.Gateway.URL == "http://"+stays })
+	a.end(t)
+	p.stop()
 }
 
 // TestNodeDiesWithSupervisor: nobody is left behind, and whoever comes next gets the state directory.
