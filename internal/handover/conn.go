@@ -1,9 +1,11 @@
 package handover
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +25,8 @@ type Conn struct {
 	active atomic.Bool // a request is being answered
 	ahead  atomic.Bool // more was read meanwhile: it may be of the next request
 	once   sync.Once
+
+	written uint64 // by Write, which one goroutine calls at a time
 }
 
 func newConn(t *Taker, slot int, tcp *net.TCPConn) (*Conn, error) {
@@ -111,14 +115,40 @@ func retry(f func() (int, error)) (n int, err error) {
 	}
 }
 
-// Write writes, unless the giver has the connection again.
+// Write writes, unless the giver has the connection again. The first Write of an answer has its head, or it is not known where
+// the answer ends.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.word.Load()&phaseMask != writing {
+		end := uint64(0)
+		if length, ok := answerLength(p); ok {
+			end = c.written + length
+		}
+		c.t.memory.end(c.slot).Store(end)
+	}
 	for c.word.Load()&phaseMask != writing {
 		if !shift(c.word, request, writing) && !shift(c.word, waiting, writing) && c.word.Load()&phaseMask >= taken {
 			return 0, net.ErrClosed
 		}
 	}
-	return c.tcp.Write(p)
+	n, err := c.tcp.Write(p)
+	c.written += uint64(n)
+	return n, err
+}
+
+// answerLength is the length of an HTTP answer that begins with p, as its head says. To HEAD it is less, which does no harm: the
+// end is then never reached.
+func answerLength(p []byte) (uint64, bool) {
+	head := bytes.Index(p, []byte("\r\n\r\n"))
+	if head < 0 {
+		return 0, false
+	}
+	_, rest, ok := bytes.Cut(p[:head+2], []byte("\r\nContent-Length: "))
+	if !ok {
+		return 0, false
+	}
+	digits, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	n, err := strconv.ParseUint(string(digits), 10, 63)
+	return uint64(head) + 4 + n, err == nil
 }
 
 // Close ends the connection, also where the giver keeps it open, unless it is the giver's again.

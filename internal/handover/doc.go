@@ -17,8 +17,9 @@
 // while the taker is stopped at any instruction, and a taker that wakes up finds that it is too late. What is being written
 // cannot be ended by another: it stays with the taker, or is cut off.
 //
-// It knows nothing of what is said on the connections, but for one byte that the taker notes of each request for the one who
-// answers in its place.
+// It knows little of what is said on the connections: one byte that the taker notes of each request for the one who answers in its
+// place, and how long an answer is by its HTTP head, so that one that was written to its end when the taker died is not taken
+// for one that was cut off, and the connection lives on.
 package handover
 
 // The phases of a connection: the low byte of its word. The byte above it is the note.

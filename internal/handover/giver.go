@@ -38,6 +38,7 @@ type held struct {
 	fd   int // -1: nothing is kept open here
 	door int
 	used bool
+	base uint64 // what written said when it was given
 }
 
 // NewGiver makes a Giver, and the two files that its taker has to be started with, in this order. The caller closes them
@@ -143,9 +144,11 @@ func (g *Giver) enter(door, kept int) (slot int, err error) {
 	if len(g.free) == 0 {
 		return 0, ErrFull
 	}
+	base, _ := written(kept)
 	slot = g.free[len(g.free)-1]
 	g.free = g.free[:len(g.free)-1]
-	g.held[slot] = held{fd: kept, door: door, used: true}
+	g.held[slot] = held{fd: kept, door: door, used: true, base: base}
+	g.memory.end(slot).Store(0)
 	g.memory.word(slot).Store(waiting)
 	return slot, nil
 }
@@ -268,7 +271,7 @@ func (g *Giver) takeAll(all bool) (idle []held, asked []unanswered) {
 		}
 		w := g.memory.word(slot)
 		switch {
-		case shift(w, waiting, taken):
+		case shift(w, waiting, taken), g.isWhole(slot) && shift(w, writing, taken):
 			idle = append(idle, *h)
 		case shift(w, request, taken):
 			asked = append(asked, unanswered{*h, byte(w.Load() >> noteShift)})
@@ -282,6 +285,17 @@ func (g *Giver) takeAll(all bool) (idle []held, asked []unanswered) {
 		h.fd = -1 // the slot is in use until the taker says so
 	}
 	return idle, asked
+}
+
+// isWhole reports whether the answer that a slot's taker is writing is written to its end, of which the taker has only not
+// come to say that it is. g.mu is held.
+func (g *Giver) isWhole(slot int) bool {
+	end := g.memory.end(slot).Load()
+	if end == 0 || g.memory.word(slot).Load()&phaseMask != writing {
+		return false
+	}
+	n, ok := written(g.held[slot].fd)
+	return ok && n-g.held[slot].base == end
 }
 
 // receive passes on what was taken.

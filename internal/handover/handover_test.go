@@ -268,6 +268,58 @@ func TestTakeBackWriting(t *testing.T) {
 	}
 }
 
+// TestTakeBackWhole: an answer that was written to its end is not cut off, although the taker did not come to say so; one that
+// lacks a byte is.
+func TestTakeBackWhole(t *testing.T) {
+	p := newPair(t)
+	for _, test := range []struct {
+		answer []string
+		whole  bool
+	}{
+		{[]string{"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc\n"}, true},
+		{[]string{"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", "ab", "c\n"}, true},
+		{[]string{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "abc\n"}, false},
+		{[]string{"HTTP/1.1 200 OK\r\nContent-Len"}, false},
+		{[]string{"HTTP/1.1 200 OK\r\n\r\nabc\n"}, false},
+	} {
+		client := p.connect()
+		c := p.accept()
+		for range 2 { // the second answer is counted from where the first ended
+			say(t, client, "ask\n")
+			hear(t, c, "ask\n")
+			c.Active()
+			say(t, c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+			c.Idle()
+		}
+		say(t, client, "ask\n")
+		hear(t, c, "ask\n")
+		c.Active()
+		for _, part := range test.answer {
+			say(t, c, part)
+		}
+		p.giver.TakeBack(true)
+		select {
+		case mine := <-p.adopted:
+			if !test.whole {
+				t.Errorf("%q was taken for a whole answer", test.answer)
+			}
+			say(t, client, "again\n")
+			hear(t, mine, "again\n")
+			mine.Close()
+		default:
+			if test.whole {
+				t.Errorf("%q was cut off", test.answer)
+			}
+		}
+		c.Idle() // it wakes up
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("the taker reads on")
+		}
+		c.Close()
+	}
+	p.awaitFree(slots)
+}
+
 // TestBeforeAccept: what the taker has not accepted yet goes back when it closes its listener, and also when it dies.
 func TestBeforeAccept(t *testing.T) {
 	p := newPair(t)

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const memorySize = slots * 4
+const memorySize = slots * (4 + 8)
 
-// memory is the words that both processes share, one for each slot.
+// memory is what both processes share: first the words, one for each slot, then the ends.
 type memory struct{ bytes []byte }
 
 // mapMemory maps the shared words. Whoever calls it closes f.
@@ -22,6 +22,12 @@ func mapMemory(f *os.File) (memory, error) {
 // word is the word of a slot. A mapping begins at a page, so that it is aligned.
 func (m memory) word(slot int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&m.bytes[slot*4]))
+}
+
+// end is, of the bytes that the taker writes on a slot's connection, how many will have been written when the answer that is
+// being written is whole; 0 if that is not known.
+func (m memory) end(slot int) *atomic.Uint64 {
+	return (*atomic.Uint64)(unsafe.Pointer(&m.bytes[slots*4+slot*8]))
 }
 
 // unmap gives the memory back. No word may be used afterwards.
