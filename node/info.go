@@ -52,36 +52,63 @@ func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.
 	return n.known(ctx, spaces, h)
 }
 
-// askAll asks the peers that serve namespaces which were never synced, and origins, and waits until one of them has h, or nobody
-// has.
+// askAll asks the peers that serve namespaces which were never synced, and of upstream namespaces the origins and whoever may hold
+// the path, all at once, and waits until one of them has h, or nobody has.
 func (n *Node) askAll(ctx context.Context, spaces []Space, h nix.PathHash) {
-	open := n.unsynced(spaces)
-	asked := slices.ContainsFunc(spaces, func(sp Space) bool { return sp.Origin != "" })
-	if len(open) == 0 && !asked {
-		return
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	peers, origins := make(chan struct{}), make(chan struct{})
-	if len(open) == 0 || !n.tasks.Go(func(context.Context) { defer close(peers); n.ask(ctx, open, h) }) {
-		close(peers)
+	var asked []<-chan struct{}
+	if open := n.unsynced(spaces); len(open) > 0 {
+		peers := make(chan struct{})
+		if n.tasks.Go(func(context.Context) { defer close(peers); n.ask(ctx, open, h) }) {
+			asked = append(asked, peers)
+		}
 	}
-	if !asked || !n.tasks.Go(func(context.Context) { defer close(origins); n.askOrigins(ctx, spaces, h) }) {
-		close(origins)
+	for _, sp := range spaces {
+		if sp.Origin != "" {
+			asked = append(asked, n.askOrigin(sp, h), n.askHolders(sp, h))
+		}
 	}
-	for peers != nil || origins != nil {
+	answered, waiting := make(chan struct{}, len(asked)), 0
+	for _, c := range asked {
 		select {
-		case <-ctx.Done():
-			return
-		case <-peers:
-			peers = nil
-		case <-origins:
-			origins = nil
+		case <-c:
+			continue
+		default:
 		}
-		if n.listed(ctx, spaces, h) {
+		if n.tasks.Go(func(context.Context) { await(ctx, c); answered <- struct{}{} }) {
+			waiting++
+		}
+	}
+	for ; waiting > 0; waiting-- {
+		if !await(ctx, answered) || n.obtainable(ctx, spaces, h) {
 			return
 		}
 	}
+}
+
+// await waits for c, and reports whether it came before ctx ended.
+func await(ctx context.Context, c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// obtainable reports whether the catalog lists h in one of spaces, and the content can be had.
+func (n *Node) obtainable(ctx context.Context, spaces []Space, h nix.PathHash) bool {
+	for _, sp := range spaces {
+		if n.unlisted(sp.Address, h) {
+			continue
+		}
+		found, err := n.Catalog.Lookup(ctx, sp.Address, h)
+		if err == nil && slices.ContainsFunc(found, func(v trust.Verified) bool { return n.available(ctx, v) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // known answers from the catalog, if the content is here or somebody who may have it is connected.
@@ -185,9 +212,12 @@ func (n *Node) holeFilled(p nix.StorePath) bool {
 }
 
 // available reports whether v can be given: it is whole here, or a peer is connected that serves its namespace and has
-// not just said that it lacks it.
+// not just said that it lacks it. What is of an upstream namespace is given by its origin, and by peers that say they have it.
 func (n *Node) available(ctx context.Context, v trust.Verified) bool {
 	id := v.Entry().Body
+	if n.isUpstream(v.Address()) {
+		return v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v) || len(n.heard(v)) > 0
+	}
 	return len(n.peers.serving(v.Address(), &id)) > 0 || v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v)
 }
 

@@ -121,6 +121,8 @@ const (
 	upstreamMiss   = time.Minute
 	upstreamAbsent = 1 << 16
 	upstreamInfos  = 1 << 14
+	// hearsayTries is how many peers' word for a body is taken before the origin is asked for the NAR.
+	hearsayTries = 2
 	// throughBlock is how much of a NAR from an origin is read at a time, and throughWindow how much of it is kept in memory for
 	// readers who are not equally fast. The origin waits for the foremost of them, for throughPatience at a time.
 	throughBlock    = 128 << 10

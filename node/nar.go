@@ -51,13 +51,15 @@ func (n *Node) Nar(ctx context.Context, view string, want nix.NarHash, h nix.Pat
 	return nil, err
 }
 
-// openFrom is open, or, of an upstream namespace, what opens the NAR at the origin when it is not all here.
+// openFrom is open, or, of an upstream namespace, what brings the NAR from elsewhere when it is not all here.
 func (n *Node) openFrom(ctx context.Context, v trust.Verified) (*Nar, error) {
 	if !n.isUpstream(v.Address()) || v.Entry().HasBody() && n.whole(ctx, v) {
 		return n.open(ctx, v)
 	}
-	if !n.originHas(v) {
-		return nil, nobodyHas(v)
+	if !n.available(ctx, v) {
+		if n.waitForHolders(ctx, v); len(n.heard(v)) == 0 {
+			return nil, nobodyHas(v)
+		}
 	}
 	t, err := n.pullThrough(v)
 	if err != nil {
@@ -68,24 +70,30 @@ func (n *Node) openFrom(ctx context.Context, v trust.Verified) (*Nar, error) {
 
 // open makes the NAR of v readable. The body is here when it returns; chunks may not be.
 func (n *Node) open(ctx context.Context, v trust.Verified) (*Nar, error) {
-	body, err := n.body(ctx, v)
+	nar, err := n.assembly(ctx, v)
 	if err != nil {
 		if errors.Is(err, ErrWrongNar) {
 			n.distrust(ctx, v, err)
 		}
 		return nil, err
 	}
+	if nar.proven, err = n.Catalog.Proven(ctx, v); err != nil {
+		return nil, err
+	}
+	return nar, nil
+}
+
+// assembly is the NAR of v as its body says.
+func (n *Node) assembly(ctx context.Context, v trust.Verified) (*Nar, error) {
+	body, err := n.body(ctx, v)
+	if err != nil {
+		return nil, err
+	}
 	rewriter, err := content.NewRewriter(body.body, v.Entry().Slots)
 	if err != nil {
-		err = fmt.Errorf("%w: %s: %w", ErrWrongNar, v.Path().Base(), err)
-		n.distrust(ctx, v, err)
-		return nil, err
+		return nil, fmt.Errorf("%w: %s: %w", ErrWrongNar, v.Path().Base(), err)
 	}
-	proven, err := n.Catalog.Proven(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	return &Nar{node: n, verified: v, body: body, rewriter: rewriter, proven: proven}, nil
+	return &Nar{node: n, verified: v, body: body, rewriter: rewriter}, nil
 }
 
 // Size is the length of the NAR in bytes.

@@ -24,6 +24,7 @@ import (
 	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/store"
 	"github.com/flurry-nix/flurry/transfer"
 )
@@ -46,7 +47,7 @@ type Keys interface {
 	Root(a namespace.Address) (nix.SecretKey, error)
 }
 
-// Needs is what a node is made of. All fields but the last are required.
+// Needs is what a node is made of. All fields but Origin and Named are required.
 type Needs struct {
 	Catalog *catalog.Catalog
 	Store   store.Collector
@@ -54,8 +55,10 @@ type Needs struct {
 	Keys    Keys
 	Log     *slog.Logger
 	Now     func() time.Time
-	// Origin makes the Origin of an HTTP cache at a URL. Nil: upstream namespaces are served from what is here and from peers.
+	// Origin makes the Origin of an HTTP cache at a URL. Nil: upstream namespaces are served from what is here.
 	Origin func(url string) (Origin, error)
+	// Named are the peers that hints led to. Nil: none.
+	Named func(hints []peer.Hint) []peer.ID
 }
 
 // Settings are the choices of whoever runs the node.

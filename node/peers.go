@@ -240,6 +240,13 @@ func (p *peers) awaited(ctx context.Context, id peer.ID, most time.Duration) *re
 	}
 }
 
+// any reports whether a peer is connected.
+func (p *peers) any() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.byID) > 0
+}
+
 func (p *peers) connected() []*remote {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/flurry-nix/flurry/trust"
 )
 
-// A through brings one NAR from the origin of its namespace, for all who read it meanwhile, and keeps it as chunks. It runs under
+// A through brings one NAR of an upstream namespace, from peers or from its origin, for all who read it meanwhile, and keeps it as chunks. It runs under
 // the node's context and goes on when its readers have left, since the next one comes soon. Bytes leave as they arrive, but the
 // last 64 KiB, and all of a small NAR, only when NarHash has matched.
 //
@@ -70,7 +70,10 @@ func (t *through) tell() {
 
 // run fetches the NAR, once.
 func (t *through) run(ctx context.Context) {
-	kept, err := t.fetch(ctx)
+	kept, err := t.fetch(ctx, true)
+	if errors.Is(err, errHearsay) && t.restart() {
+		kept, err = t.fetch(ctx, false)
+	}
 	if err != nil && ctx.Err() == nil {
 		t.failed(err)
 	}
@@ -91,19 +94,35 @@ func (t *through) failed(err error) {
 		return
 	}
 	u.setAbsent(t.key.path, n.Now().Add(absentMemory))
+	u.holders.setVain(t.key.path, n.Now().Add(absentMemory), true)
 	if !errors.Is(err, ErrWrongNar) && !errors.Is(err, ErrNotHere) {
 		u.breaker.failed(n.Now())
 	}
-	n.Log.Warn("origin did not give a whole NAR", "namespace", t.key.address.Name(), "path", t.v.Path().Base(), "err", err)
+	n.Log.Warn("neither peers nor the origin gave a whole NAR", "namespace", t.key.address.Name(), "path", t.v.Path().Base(), "err", err)
 }
 
-// fetch brings the NAR and checks it. The entry that it returns has the body, if all of it could be kept.
-func (t *through) fetch(ctx context.Context) (kept trust.Verified, err error) {
-	body, err := t.open(ctx)
+// errHearsay: what peers said that they have is something else. Nothing came from the origin.
+var errHearsay = fmt.Errorf("%w, as peers had it", ErrWrongNar)
+
+// restart begins anew if no reader was given anything yet.
+func (t *through) restart() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.size() > wholeFirst {
+		return false
+	}
+	t.blocks, t.start, t.end = nil, 0, 0
+	return true
+}
+
+// fetch brings the NAR and checks it. The entry that it returns has the body, if all of it could be kept. trusting: peers are asked
+// for it.
+func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified, err error) {
+	body, err := t.supply(ctx, trusting)
+	defer body.Close()
 	if err != nil {
 		return kept, err
 	}
-	defer body.Close()
 	batch, err := t.node.Store.Begin(ctx)
 	if err != nil {
 		return kept, err
@@ -122,7 +141,7 @@ func (t *through) fetch(ctx context.Context) (kept trust.Verified, err error) {
 		return kept, err
 	}
 	if split.NarHash != e.NarHash || split.NarSize != e.NarSize {
-		return kept, fmt.Errorf("%w: %s: signed %s, the origin gave %s", ErrWrongNar, e.Path.Base(), e.NarHash, split.NarHash)
+		return kept, body.wrong(split.NarHash)
 	}
 	if kept, err = t.keep(ctx, batch, split, stored.failed()); err != nil {
 		t.node.Log.Warn("what came from an origin is not kept", "path", e.Path.Base(), "err", err)

@@ -26,6 +26,7 @@ type upstream struct {
 	url     string
 	origin  Origin
 	breaker breaker
+	holders *holders
 
 	mu     sync.Mutex
 	absent map[nix.PathHash]time.Time // until when
@@ -51,7 +52,7 @@ func (us *upstreams) of(sp Space) *upstream {
 	if err != nil {
 		return nil // a URL that nobody can ask; use refuses it
 	}
-	u := &upstream{url: sp.Origin, origin: o, absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
+	u := &upstream{url: sp.Origin, origin: o, holders: newHolders(), absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
 	if old := us.byAddress[sp.Address]; old != nil {
 		old.origin.Close()
 	}
@@ -205,47 +206,17 @@ func (n *Node) originHas(v trust.Verified) bool {
 	return !u.lacks(v.Path().Hash(), n.Now()) && !u.breaker.open()
 }
 
-// askOrigins asks the origins of all upstream namespaces among spaces at once, and waits until one of them has h, or all have
-// answered.
-func (n *Node) askOrigins(ctx context.Context, spaces []Space, h nix.PathHash) {
-	var waiting []<-chan struct{}
-	for _, sp := range spaces {
-		if sp.Origin != "" {
-			waiting = append(waiting, n.askOrigin(sp, h))
-		}
-	}
-	for k, answered := range waiting {
-		select {
-		case <-ctx.Done():
-			return
-		case <-answered:
-		}
-		if k < len(waiting)-1 && n.listed(ctx, spaces, h) {
-			return
-		}
-	}
-}
-
-// listed reports whether the catalog has h in one of spaces.
-func (n *Node) listed(ctx context.Context, spaces []Space, h nix.PathHash) bool {
-	for _, sp := range spaces {
-		if n.Catalog.Absent(sp.Address, h) {
-			continue
-		}
-		if found, err := n.Catalog.Lookup(ctx, sp.Address, h); err == nil && len(found) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// originLacks reports, from memory, that sp is an upstream namespace whose origin does not have h.
+// originLacks reports, from memory, that sp is an upstream namespace whose origin does not have h, or does not answer, and that no peer
+// is to be asked instead.
 func (n *Node) originLacks(sp Space, h nix.PathHash) bool {
 	if sp.Origin == "" {
 		return false
 	}
 	u := n.upstreams.known(sp.Address)
-	return u != nil && (u.lacks(h, n.Now()) || u.breaker.open())
+	if u == nil {
+		return false
+	}
+	return u.lacks(h, n.Now()) || u.breaker.open() && !(n.peers.any() && u.holders.wanted(h, n.Now()))
 }
 
 func (n *Node) isUpstream(a namespace.Address) bool {

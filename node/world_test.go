@@ -11,6 +11,7 @@ import (
 	"iter"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,7 +133,7 @@ func (w *world) boot(m *machine) *machine {
 		w.t.Fatal(err)
 	}
 	m.list = c
-	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins},
+	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins, Named: w.named},
 		node.Settings{Share: share, Grace: time.Millisecond, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {
@@ -151,6 +152,14 @@ func (w *world) boot(m *machine) *machine {
 	w.t.Cleanup(m.stop)
 	m.online()
 	return m
+}
+
+// named are the peers that hints of the form /p2p/ID mean.
+func (w *world) named(hints []peer.Hint) (ids []peer.ID) {
+	for _, h := range hints {
+		ids = append(ids, peer.ID(strings.TrimPrefix(h.Multiaddr, "/p2p/")))
+	}
+	return ids
 }
 
 // online puts the node on the wire.

@@ -90,7 +90,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 	if i.local, err = i.keys.local(); err != nil {
 		return nil, err
 	}
-	i.node = node.New(node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now, Origin: openOrigin},
+	i.node = node.New(node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now, Origin: openOrigin, Named: i.namedPeers},
 		node.Settings{Share: cfg.Share, TrustedByNix: nixTrusts(cfg.NixConf), HoleFilled: pathIsThere, BudgetLAN: cfg.BudgetLAN, BudgetWAN: cfg.Budget, Collect: cfg.Collect})
 	if i.spaces, err = openSpaces(filepath.Join(cfg.State, "namespaces.toml"), cfg.Spaces); err != nil {
 		return nil, err

@@ -232,6 +232,24 @@ func (w *wire) states(hints []peer.Hint) (states []static.State, settled bool) {
 	return states, settled
 }
 
+// namedPeers are the peers that hints led to.
+func (i *instance) namedPeers(hints []peer.Hint) []peer.ID {
+	i.mu.Lock()
+	w := i.wire
+	i.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	states, _ := w.states(hints)
+	var out []peer.ID
+	for _, s := range states {
+		for _, p := range s.Peers {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
 // unreachable says why hints lead to nobody, as far as it was tried.
 func (w *wire) unreachable(hints []peer.Hint) []*static.UnreachableError {
 	w.mu.Lock()
