@@ -19,7 +19,7 @@ const (
 	textReadOnly = "not here: this cache takes no uploads (flurry publish)\n"
 	textNowhere  = "not here: this cache answers nix-cache-info, HASH.narinfo and nar/NARHASH-HASH.nar\n"
 	textNoPage   = "not here: no such page\n"
-	textStandby  = "not here: the node is not running at this moment (flurry doctor)\n"
+	textStandby  = "not here: the node is not running at this moment (flurry status)\n"
 	textCrowded  = "not here: too many connections\n"
 	textPage     = "This is flurry's binary cache for Nix on this machine (flurry status).\n"
 )

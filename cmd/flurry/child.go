@@ -68,7 +68,7 @@ func takeSeat(ctx context.Context, end func()) (_ *seat, gateway []net.Listener,
 		end()
 	})
 	pulsing, stop := context.WithCancel(ctx)
-	tasks.Go(func() { s.pulse(pulsing) })
+	tasks.Go(func() { s.pulse(pulsing, func() { s.say(wordPulse, nil) }) })
 	return s, gateway, desk, func() {
 		stop()
 		s.taker.Close()
@@ -100,7 +100,7 @@ func (s *seat) say(word byte, data []byte) {
 }
 
 // pulse says that this process lives, for as long as what the node finds out of itself does not say otherwise.
-func (s *seat) pulse(ctx context.Context) {
+func (s *seat) pulse(ctx context.Context, beats func()) {
 	beat := time.NewTicker(pulseEvery)
 	defer beat.Stop()
 	var checks sync.WaitGroup
@@ -110,7 +110,7 @@ func (s *seat) pulse(ctx context.Context) {
 	next := time.Now()
 	for {
 		if running.IsZero() || time.Since(running) < checkLimit {
-			s.say(wordPulse, nil)
+			beats()
 		}
 		select {
 		case <-ctx.Done():

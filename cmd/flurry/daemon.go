@@ -33,9 +33,11 @@ type daemonFlags struct {
 func (sh *shell) daemonCommand() *cobra.Command {
 	var f daemonFlags
 	cmd := &cobra.Command{
-		Use:               "daemon",
-		Short:             "run the node: the gateway for Nix, and the side that peers see",
-		Long:              "Its files are in --state DIR. Flags override the configuration file (--config FILE), which need not be there.",
+		Use:   "daemon",
+		Short: "run the node: the gateway for Nix, and the side that peers see",
+		Long: "Its files are in --state DIR. Flags override the configuration file (--config FILE), which need not be there.\n" +
+			"A supervisor holds the sockets, and answers Nix with \"not here\" while the node is down; SIGHUP starts that\n" +
+			"anew with the configuration as it is then.",
 		Args:              sh.args(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		SuggestFor:        []string{"serve", "start", "run"},

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -70,6 +72,50 @@ func waitUntil(ts *testscript.TestScript, what string, ok func() bool) {
 			ts.Fatalf("waited in vain: %s", what)
 		}
 	}
+}
+
+// TestPulse: a node that can no longer look things up stops saying that it lives, and says so again when it can.
+func TestPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, end := context.WithCancel(t.Context())
+		var beats atomic.Int64
+		hangs := make(chan struct{})
+		var checks atomic.Int64
+		check := func(context.Context) {
+			if checks.Add(1) == 2 {
+				<-hangs
+			}
+		}
+		var s seat
+		s.check.Store(&check)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.pulse(ctx, func() { beats.Add(1) })
+		}()
+		pass := func(d time.Duration) int64 {
+			before := beats.Load()
+			time.Sleep(d)
+			synctest.Wait()
+			return beats.Load() - before
+		}
+		if n := pass(checkEvery / 2); n < int64(checkEvery/2/pulseEvery) {
+			t.Errorf("%d beats", n)
+		}
+		pass(checkEvery + checkLimit)
+		if n := pass(time.Minute); n != 0 {
+			t.Errorf("%d beats although the check hangs", n)
+		}
+		close(hangs)
+		if n := pass(time.Minute); n < int64(time.Minute/pulseEvery) {
+			t.Errorf("%d beats after it went on", n)
+		}
+		if n := checks.Load(); n < 10 {
+			t.Errorf("%d checks", n)
+		}
+		end()
+		<-ended
+	})
 }
 
 func TestBackOff(t *testing.T) {
