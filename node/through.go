@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -30,10 +32,11 @@ type through struct {
 	start   int64 // of the first block, in the NAR
 	end     int64 // of the last one
 	readers map[*throughReader]int64
-	kept    trust.Verified // it with its body, when all of it is in the store
-	done    bool           // the NAR ended, and its hash matched
-	err     error
-	wake    chan struct{} // closed and replaced on every change
+	proven  bool           // the NAR ended, and its hash matched: all of it may leave
+	ended   bool           // nothing more is done
+	kept    trust.Verified // it with its body, if it was kept; of one that ended
+	err     error          // why not all of it may leave
+	wake    chan struct{}  // closed and replaced on every change
 }
 
 type throughKey struct {
@@ -74,7 +77,15 @@ func (t *through) run(ctx context.Context) {
 	if errors.Is(err, errHearsay) && t.restart() {
 		kept, err = t.fetch(ctx, false)
 	}
-	if err != nil && ctx.Err() == nil {
+	t.mu.Lock()
+	proven := t.proven
+	t.mu.Unlock()
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case proven:
+		t.node.Log.Warn("what came from an origin is not kept", "path", t.v.Path().Base(), "err", err)
+		err = nil
+	default:
 		t.failed(err)
 	}
 	t.node.mu.Lock()
@@ -82,7 +93,18 @@ func (t *through) run(ctx context.Context) {
 	t.node.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kept, t.done, t.err = kept, err == nil, err
+	t.kept, t.ended = kept, true
+	if !t.proven {
+		t.err = cmp.Or(err, errEnded)
+	}
+	t.tell()
+}
+
+// prove lets all of it leave.
+func (t *through) prove() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.proven = true
 	t.tell()
 }
 
@@ -115,8 +137,8 @@ func (t *through) restart() bool {
 	return true
 }
 
-// fetch brings the NAR and checks it. The entry that it returns has the body, if all of it could be kept. trusting: peers are asked
-// for it.
+// fetch brings the NAR, checks it, lets it leave, and keeps it; it returns the entry with the body then. The hash is taken here,
+// beside the splitter's, so that nobody waits for the chunks to be compressed and on the disk. trusting: peers are asked for it.
 func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified, err error) {
 	body, err := t.supply(ctx, trusting)
 	defer body.Close()
@@ -132,22 +154,20 @@ func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified
 	e := t.v.Entry()
 	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
 	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(e.Path, e.References), Pool: in.pool, Put: stored.chunk})
-	if err := t.copy(ctx, s, body); err != nil {
-		s.Abort()
+	defer s.Abort()
+	sum := sha256.New()
+	if err := t.copy(ctx, io.MultiWriter(sum, s), body); err != nil {
 		return kept, err
 	}
+	if got := nix.NarHash(sum.Sum(nil)); got != e.NarHash {
+		return kept, body.wrong(got)
+	}
+	t.prove()
 	split, err := s.Close()
 	if err != nil {
 		return kept, err
 	}
-	if split.NarHash != e.NarHash || split.NarSize != e.NarSize {
-		return kept, body.wrong(split.NarHash)
-	}
-	if kept, err = t.keep(ctx, batch, split, stored.failed()); err != nil {
-		t.node.Log.Warn("what came from an origin is not kept", "path", e.Path.Base(), "err", err)
-		return trust.Verified{}, nil
-	}
-	return kept, nil
+	return t.keep(ctx, batch, split, stored.failed())
 }
 
 // open asks the origin for the NAR, and first where it is, if that is not known any more.
@@ -307,7 +327,7 @@ func (t *through) writeRange(ctx context.Context, w io.Writer, off, n int64) err
 func (t *through) next(ctx context.Context, r *throughReader, at int64) (block []byte, behind bool, err error) {
 	for {
 		t.mu.Lock()
-		wake, done, err := t.wake, t.done, t.err
+		wake, ended, err := t.wake, t.ended, t.err
 		if err == nil && at >= t.start {
 			block = t.block(at, min(t.leaves(), r.to))
 		}
@@ -318,7 +338,7 @@ func (t *through) next(ctx context.Context, r *throughReader, at int64) (block [
 			return nil, false, err
 		case len(block) > 0:
 			return block, false, nil
-		case done && fell:
+		case ended && fell:
 			return nil, true, nil
 		}
 		select {
@@ -332,7 +352,7 @@ func (t *through) next(ctx context.Context, r *throughReader, at int64) (block [
 // leaves is up to where readers may have it. It is called with mu held.
 func (t *through) leaves() int64 {
 	switch {
-	case t.done:
+	case t.proven:
 		return t.end
 	case t.size() <= wholeFirst:
 		return 0
