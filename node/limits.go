@@ -128,6 +128,8 @@ const (
 	throughBlock    = 128 << 10
 	throughWindow   = 4 << 20
 	throughPatience = 5 * time.Second
+	// throughCommit is how long what came from origins waits to be made durable, for more of it.
+	throughCommit = 3 * time.Second
 
 	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
 	withheld = 64 << 10

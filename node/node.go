@@ -89,6 +89,7 @@ type Node struct {
 	bodies    *bodies
 	pool      *content.Pool // of what comes from origins
 	upstreams *upstreams
+	later     later // of what comes from origins
 	mirrors   *mirrors
 	pulls     *pulls
 	demand    *demand
@@ -125,6 +126,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()
 	n.upstreams = newUpstreams(needs.Origin)
+	n.later.codec = store.NewQuickCodec()
 	n.mirrors = newMirrors()
 	n.pulls = newPulls()
 	n.demand = newDemand(needs.Now)

@@ -167,7 +167,7 @@ func summary(sp Space, req PublishRequest, all []labelled) report.Publish {
 // ingest chunks the NARs of all paths that are taken and makes them durable by batch. It returns their unsigned entries in the
 // order of all, and the raw bytes of chunks that the store did not have. In a dry run nothing is stored.
 func (n *Node) ingest(ctx context.Context, source Source, batch store.Batch, all []labelled, req PublishRequest) ([]*namespace.Entry, uint64, error) {
-	in := &intake{node: n, source: source, batch: batch, dry: req.DryRun, pool: new(content.Pool), seen: make(map[content.ChunkID]bool)}
+	in := &intake{node: n, codec: n.Codec, source: source, batch: batch, dry: req.DryRun, pool: new(content.Pool), seen: make(map[content.ChunkID]bool)}
 	entries := make([]*namespace.Entry, len(all))
 	todo := make([]int, 0, len(all))
 	for i, l := range all {
@@ -231,6 +231,7 @@ func inParallel(ctx context.Context, workers int, items []int, f func(context.Co
 // intake puts NARs into the store as chunks.
 type intake struct {
 	node   *Node
+	codec  *store.Codec
 	source Source
 	batch  store.Batch
 	dry    bool
@@ -256,7 +257,7 @@ func (in *intake) path(ctx context.Context, info daemon.PathInfo) (*namespace.En
 	id := split.Body.ID()
 	if !in.dry {
 		raw := split.Body.Append(nil)
-		if err := store.Receive(ctx, in.batch, in.node.Codec, store.BodyKey(id), raw); err != nil {
+		if err := store.Receive(ctx, in.batch, in.codec, store.BodyKey(id), raw); err != nil {
 			return nil, err
 		}
 	}
@@ -303,7 +304,7 @@ func (in *intake) chunk(ctx context.Context, id content.ChunkID, data []byte) er
 		return nil
 	}
 	in.fresh.Add(uint64(len(data)))
-	return store.Receive(ctx, in.batch, in.node.Codec, key, data)
+	return store.Receive(ctx, in.batch, in.codec, key, data)
 }
 
 // NewNamespace makes the first document of the namespace of root and adopts it. Keep is how long its publications live

@@ -149,8 +149,17 @@ func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified
 	if err != nil {
 		return kept, err
 	}
-	defer batch.Close()
-	in := &intake{node: t.node, batch: batch, pool: t.node.pool}
+	kept, err = t.take(ctx, body, batch)
+	if err != nil {
+		return kept, errors.Join(err, batch.Close())
+	}
+	t.node.later.commit(t.node, batch)
+	return kept, nil
+}
+
+// take puts the NAR's chunks into batch.
+func (t *through) take(ctx context.Context, body io.Reader, batch store.Batch) (kept trust.Verified, err error) {
+	in := &intake{node: t.node, codec: t.node.later.codec, batch: batch, pool: t.node.pool}
 	e := t.v.Entry()
 	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
 	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(e.Path, e.References), Pool: in.pool, Put: stored.chunk})
@@ -264,7 +273,7 @@ func (t *through) ahead() int64 {
 	return t.end - foremost
 }
 
-// keep makes all of it durable, and the entry one with a body.
+// keep puts the body, too, and makes the entry one that has it.
 func (t *through) keep(ctx context.Context, batch store.Batch, split content.Split, lost error) (trust.Verified, error) {
 	if lost != nil {
 		return trust.Verified{}, lost
@@ -273,9 +282,6 @@ func (t *through) keep(ctx context.Context, batch store.Batch, split content.Spl
 	raw := split.Body.Append(nil)
 	id := split.Body.ID()
 	if err := store.Receive(ctx, batch, n.Codec, store.BodyKey(id), raw); err != nil {
-		return trust.Verified{}, err
-	}
-	if err := batch.Commit(ctx); err != nil {
 		return trust.Verified{}, err
 	}
 	e := *t.v.Entry()
@@ -388,6 +394,40 @@ func (t *through) readKept(ctx context.Context, w io.Writer, off, n int64) error
 		return err
 	}
 	return nar.WriteRange(ctx, w, off, n)
+}
+
+// later makes durable what came from origins, many NARs at a time: each could be had again, and a wait for the disk for each would
+// also wait for what Nix writes there meanwhile.
+type later struct {
+	codec *store.Codec
+
+	mu      sync.Mutex
+	batches []store.Batch
+	waiting bool
+}
+
+// commit takes over a batch.
+func (l *later) commit(n *Node, b store.Batch) {
+	l.mu.Lock()
+	l.batches = append(l.batches, b)
+	begins := !l.waiting
+	l.waiting = true
+	l.mu.Unlock()
+	if begins && !n.tasks.Go(func(ctx context.Context) { pause(ctx, throughCommit); l.commitAll(ctx, n) }) {
+		b.Close() // the node has ended, and what calls this does, too
+	}
+}
+
+func (l *later) commitAll(ctx context.Context, n *Node) {
+	l.mu.Lock()
+	all := l.batches
+	l.batches, l.waiting = nil, false
+	l.mu.Unlock()
+	for _, b := range all {
+		if err := errors.Join(keep(ctx, b), b.Close()); err != nil {
+			n.Log.Warn("what came from an origin is not kept", "err", err)
+		}
+	}
 }
 
 // mayFail puts chunks until that fails once: what is not kept passes all the same.

@@ -25,9 +25,15 @@ type Codec struct {
 // The level is the library's default, near zstd's level 3: on the chunks of a
 // real Nix store it saves 5 % over the fastest level, at three quarters of its
 // speed. Chunks are encoded once and then stored, read and sent many times.
-func NewCodec() *Codec {
+func NewCodec() *Codec { return newCodec(zstd.SpeedDefault) }
+
+// NewQuickCodec returns a Codec that encodes in two thirds of the time, for
+// content that somebody waits for and that can be had again.
+func NewQuickCodec() *Codec { return newCodec(zstd.SpeedFastest) }
+
+func newCodec(level zstd.EncoderLevel) *Codec {
 	enc, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(level),
 		zstd.WithEncoderConcurrency(0),
 		zstd.WithWindowSize(content.MaxChunk),
 		zstd.WithSingleSegment(true),
