@@ -158,7 +158,7 @@ func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified
 }
 
 // take puts the NAR's chunks into batch.
-func (t *through) take(ctx context.Context, body io.Reader, batch store.Batch) (kept trust.Verified, err error) {
+func (t *through) take(ctx context.Context, body *supply, batch store.Batch) (kept trust.Verified, err error) {
 	in := &intake{node: t.node, codec: t.node.later.codec, batch: batch, pool: t.node.pool}
 	e := t.v.Entry()
 	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
