@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flurry-nix/flurry/content"
@@ -26,10 +27,12 @@ type holders struct {
 	shy    map[peer.ID]time.Time          // until when a peer is not asked that shares nothing of this namespace
 }
 
-// hearsay is one peer's word that it has all of v, with that body.
+// hearsay is one peer's word that it has all of a path, whose NAR has that hash and body.
 type hearsay struct {
-	from *remote
-	v    trust.Verified
+	from    *remote
+	narHash nix.NarHash
+	body    content.BodyID
+	slots   []nix.PathHash
 }
 
 // vain is until when peers are not asked for a path. barred: nor believed, since something went wrong with it.
@@ -42,13 +45,19 @@ func newHolders() *holders {
 	return &holders{said: make(map[nix.PathHash][]hearsay), vain: make(map[nix.PathHash]vain), asking: make(map[nix.PathHash]chan struct{}), shy: make(map[peer.ID]time.Time)}
 }
 
+// forget forgets who has h: it is here now.
+func (hs *holders) forget(h nix.PathHash) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	delete(hs.said, h)
+}
+
 // add notes what a peer said. Its last word counts.
-func (hs *holders) add(one hearsay) {
-	h := one.v.Path().Hash()
+func (hs *holders) add(h nix.PathHash, one hearsay) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	for old := range hs.said { // by chance: it is only asked for once more
-		if len(hs.said) < upstreamInfos {
+		if len(hs.said) < hearsayPaths {
 			break
 		}
 		delete(hs.said, old)
@@ -161,100 +170,100 @@ func (n *Node) askHolders(sp Space, h nix.PathHash) <-chan struct{} {
 		return c
 	}
 	end := sync.OnceFunc(func() { u.holders.end(h, c) })
-	if !n.tasks.Go(func(ctx context.Context) { defer end(); n.learnHolders(ctx, sp, u, who, h, end) }) {
+	if !n.tasks.Go(func(ctx context.Context) { defer end(); n.learnHolders(ctx, u, who, h, end) }) {
 		end()
 	}
 	return c
 }
 
-// learnHolders asks all of who at once, for as long as the slowest of them may take, and calls found when one has it.
-func (n *Node) learnHolders(ctx context.Context, sp Space, u *upstream, who []*remote, h nix.PathHash, found func()) {
-	patience := n.settings.BudgetLAN
-	if slices.ContainsFunc(who, func(r *remote) bool { return !r.conn.LAN() }) {
-		patience = max(patience, n.settings.BudgetWAN)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// learnHolders asks all of who at once, and calls found when one has it.
+func (n *Node) learnHolders(ctx context.Context, u *upstream, who []*remote, h nix.PathHash, found func()) {
+	ctx, cancel := context.WithTimeout(ctx, n.settings.BudgetWAN)
 	defer cancel()
 	var all sync.WaitGroup
 	var once sync.Once
+	var busy atomic.Bool
 	for _, r := range who {
 		all.Go(func() {
-			if n.hear(ctx, r, sp.Address, u, h) {
+			has, err := n.hear(ctx, r, u, h)
+			if has {
 				once.Do(found)
+			}
+			if busyFor(err) > 0 {
+				busy.Store(true)
 			}
 		})
 	}
 	all.Wait()
-	if len(u.holders.of(h, n.Now())) == 0 {
+	if len(u.holders.of(h, n.Now())) == 0 && !busy.Load() {
 		u.holders.setVain(h, n.Now().Add(absentMemory), false)
 	}
 }
 
-// hear asks r for h, and takes in what it says of that and of its references; it reports whether r has h.
-func (n *Node) hear(ctx context.Context, r *remote, a namespace.Address, u *upstream, h nix.PathHash) (has bool) {
-	answers, err := r.conn.Lookup(ctx, a, []nix.PathHash{h})
-	n.noteAnswer(ctx, r, err)
+// hearSome asks r for hashes, and takes in what it says of those and of their references. It calls has for each path that r has, as soon
+// as that is taken in.
+func (n *Node) hearSome(ctx context.Context, r *remote, u *upstream, hashes []nix.PathHash, has func(nix.PathHash)) error {
+	asking, cancel := context.WithTimeout(ctx, n.settings.BudgetWAN)
+	defer cancel()
+	answers, err := r.conn.Lookup(asking, u.address, hashes)
+	n.noteAnswer(asking, r, err)
+	if err == nil {
+		if err = checkAnswers(answers); err != nil {
+			err = lied(err)
+		}
+	}
 	switch {
 	case isLie(err):
 		n.ban(r, err.Error())
-		return false
+		return err
 	case errors.Is(err, transfer.ErrAbsent), errors.Is(err, transfer.ErrRefused):
-		n.peers.setServes(r, a, false)
+		n.peers.setServes(r, u.address, false)
 		u.holders.setShy(r.conn.Peer(), n.Now())
-		return false
+		return nil
 	case err != nil:
-		return false
+		return err
 	}
-	if err := checkAnswers(answers); err != nil {
-		n.ban(r, err.Error())
-		return false
-	}
-	n.peers.setServes(r, a, true)
+	n.peers.setServes(r, u.address, true)
 	for _, answer := range answers {
 		for _, e := range answer.Entries {
-			usable, err := n.hearEntry(ctx, r, a, u, e)
-			if isLie(err) {
+			usable, err := n.hearEntry(ctx, r, u, e)
+			switch {
+			case isLie(err):
 				n.ban(r, err.Error())
-				return has
-			}
-			if err != nil {
+				return err
+			case err != nil:
 				n.Log.Warn("what a peer has of an upstream namespace is not kept", "path", e.Entry.Path.Base(), "err", err)
+			case usable:
+				has(answer.Hash)
 			}
-			has = has || usable && answer.Hash == h
 		}
 	}
-	return has
+	return nil
 }
 
 // hearEntry takes one entry of an answer by r: the path into the catalog, as the upstream's key signed it, and the rest as hearsay. It
 // reports whether r can be asked for the content.
-func (n *Node) hearEntry(ctx context.Context, r *remote, a namespace.Address, u *upstream, told transfer.LookupEntry) (usable bool, err error) {
+func (n *Node) hearEntry(ctx context.Context, r *remote, u *upstream, told transfer.LookupEntry) (usable bool, err error) {
 	e := told.Entry
 	if !told.Publication.IsZero() || !e.HasBody() {
 		return false, nil
 	}
-	e.Deriver, e.Unknown = "", nil // no signature covers them
-	policy := n.upstreamPolicy(a)
-	v, err := policy.Recall(&e, namespace.ID{}, a.Key())
-	if err != nil {
-		return false, lied(fmt.Errorf("%s: %w", e.Path.Base(), err))
-	}
-	have, err := n.Catalog.Lookup(ctx, a, e.Path.Hash())
+	h, said := e.Path.Hash(), hearsay{r, e.NarHash, e.Body, e.Slots}
+	have, err := n.Catalog.Lookup(ctx, u.address, h)
 	switch {
 	case err == nil && have[0].Entry().NarHash != e.NarHash:
-		return false, nil // another build of it, signed as well: what is known here stays
+		return false, nil // another build of it, perhaps signed as well: what is known here stays
 	case err != nil:
-		bare := e
-		bare.Body, bare.Slots = content.BodyID{}, nil
-		known, err := policy.Recall(&bare, namespace.ID{}, a.Key())
+		e.Body, e.Slots, e.Deriver, e.Unknown = content.BodyID{}, nil, "", nil // no signature covers them
+		v, err := n.upstreamPolicy(u.address).Recall(&e, namespace.ID{}, u.address.Key())
 		if err != nil {
-			return false, err
+			return false, lied(fmt.Errorf("%s: %w", e.Path.Base(), err))
 		}
-		if err := n.Catalog.Keep(ctx, known); err != nil {
+		if err := n.Catalog.Keep(ctx, v); err != nil {
 			return false, err
 		}
 	}
-	u.holders.add(hearsay{r, v})
+	u.holders.add(h, said)
 	return true, nil
 }
 
@@ -266,9 +275,8 @@ func (n *Node) heard(v trust.Verified) []hearsay {
 	}
 	var near, far []hearsay
 	for _, one := range u.holders.of(v.Path().Hash(), n.Now()) {
-		e := one.v.Entry()
 		switch {
-		case e.NarHash != v.Entry().NarHash || e.NarSize != v.Entry().NarSize || !n.peers.gives(one.from, v.Address(), e.Body):
+		case one.narHash != v.Entry().NarHash || !n.peers.gives(one.from, v.Address(), one.body):
 		case one.from.conn.LAN():
 			near = append(near, one)
 		default:
@@ -276,6 +284,17 @@ func (n *Node) heard(v trust.Verified) []hearsay {
 		}
 	}
 	return append(near, far...)
+}
+
+// believing is v with the body that a peer says it has.
+func (n *Node) believing(v trust.Verified, said hearsay) (trust.Verified, error) {
+	e := *v.Entry()
+	e.Body, e.Slots = said.body, said.slots
+	with, err := n.upstreamPolicy(v.Address()).Recall(&e, namespace.ID{}, v.Address().Key())
+	if err != nil {
+		return with, fmt.Errorf("%w: %s: %w", ErrWrongNar, e.Path.Base(), err)
+	}
+	return with, nil
 }
 
 // gives reports whether r is connected, answers for a, and has not just said that it lacks b.
@@ -287,14 +306,13 @@ func (p *peers) gives(r *remote, a namespace.Address, b content.BodyID) bool {
 }
 
 // disbelieve drops the peers that named a body and slots for v which are not its content: whoever answers with one has proven it.
-func (n *Node) disbelieve(v trust.Verified, why error) {
+func (n *Node) disbelieve(v trust.Verified, lie hearsay, why error) {
 	u := n.upstreams.known(v.Address())
 	if u == nil {
 		return
 	}
-	e := v.Entry()
 	for _, one := range u.holders.of(v.Path().Hash(), n.Now()) {
-		if said := one.v.Entry(); said.Body == e.Body && slices.Equal(said.Slots, e.Slots) {
+		if one.body == lie.body && slices.Equal(one.slots, lie.slots) {
 			n.ban(one.from, why.Error())
 		}
 	}

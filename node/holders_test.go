@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -262,4 +264,28 @@ func TestUpstreamShyPeer(t *testing.T) {
 	if asked.Load() != 1 {
 		t.Errorf("asked %d times", asked.Load())
 	}
+}
+
+// TestUpstreamManyFromNeighbour: a closure's narinfos come from a neighbour, all at once.
+func TestUpstreamManyFromNeighbour(t *testing.T) {
+	w, o := newWorld(t), newFakeOrigin(t)
+	bob := w.client("bob", o, node.ShareLAN, nil)
+	var all []nix.StorePath
+	for i := range 200 {
+		p := o.nix.build(fmt.Sprintf("p%d", i), "1", 100, all[max(0, i-3):]...)
+		bob.getsFrom(o, p)
+		all = append(all, p)
+	}
+	for _, p := range all {
+		bob.eventually("to keep "+p.Base(), func() bool { return bob.hasKept(p) })
+	}
+	hers := o.away()
+	hers.down()
+	carol := w.client("carol", hers, node.ShareLAN, nil)
+	carol.joins(bob)
+	var done sync.WaitGroup
+	for _, p := range all {
+		done.Go(func() { carol.getsFrom(o, p) })
+	}
+	done.Wait()
 }

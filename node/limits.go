@@ -121,6 +121,11 @@ const (
 	upstreamMiss   = time.Minute
 	upstreamAbsent = 1 << 16
 	upstreamInfos  = 1 << 14
+	// hearsayPaths bounds the paths of which it is remembered who says to have them: some 250 bytes each for each who does. It is for
+	// what Nix has been told of and not fetched yet.
+	hearsayPaths = 1 << 14
+	// lookupsAtOnce is how many lookups of one namespace a peer is asked at a time; it answers 16. What is beyond goes together.
+	lookupsAtOnce = 8
 	// hearsayTries is how many peers' word for a body is taken before the origin is asked for the NAR.
 	hearsayTries = 2
 	// throughBlock is how much of a NAR from an origin is read at a time, and throughWindow how much of it is kept in memory for

@@ -90,6 +90,7 @@ type Node struct {
 	pool      *content.Pool // of what comes from origins
 	upstreams *upstreams
 	later     later // of what comes from origins
+	batches   *batches
 	mirrors   *mirrors
 	pulls     *pulls
 	demand    *demand
@@ -121,7 +122,7 @@ func New(needs Needs, settings Settings) *Node {
 	if settings.Grace == 0 {
 		settings.Grace = GraceAfterStart
 	}
-	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), throughs: make(map[throughKey]*through), pool: new(content.Pool), tasks: newTasks()}
+	n := &Node{Needs: needs, settings: settings, started: needs.Now(), downloads: make(map[downloadKey]*download), throughs: make(map[throughKey]*through), pool: new(content.Pool), batches: newBatches(), tasks: newTasks()}
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()

@@ -18,9 +18,9 @@ import (
 type supply struct {
 	through *through
 	source  io.ReadCloser
-	said    trust.Verified // what the peers said that it comes from now; zero: it comes from the origin
-	peers   bool           // some of it came from peers
-	sum     hash.Hash      // of what was given
+	said    hearsay   // what is believed of it; zero: it comes from the origin
+	peers   bool      // some of it came from peers
+	sum     hash.Hash // of what was given
 	given   int64
 	again   func() error // goes on at the origin
 }
@@ -35,7 +35,10 @@ func (t *through) supply(ctx context.Context, trusting bool) (*supply, error) {
 	if trusting && s.openAtPeers(ctx) {
 		return s, nil
 	}
-	return s, s.openAtOrigin(ctx)
+	if err := s.openAtOrigin(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // openAtPeers opens the NAR as the first peers say it is whose body can be had.
@@ -49,14 +52,14 @@ func (s *supply) openAtPeers(ctx context.Context) bool {
 		if tried == hearsayTries {
 			break
 		}
-		source, err := n.fromPeers(ctx, one.v)
+		source, err := n.fromPeers(ctx, t.v, one)
 		if err == nil {
-			s.source, s.said, s.peers = source, one.v, true
+			s.source, s.said, s.peers = source, one, true
 			return true
 		}
 		n.Log.Debug("peers do not give what they say they have", "path", t.v.Path().Base(), "err", err)
 		if errors.Is(err, ErrWrongNar) {
-			n.disbelieve(one.v, err)
+			n.disbelieve(t.v, one, err)
 		}
 	}
 	return false
@@ -64,7 +67,7 @@ func (s *supply) openAtPeers(ctx context.Context) bool {
 
 // openAtOrigin opens the NAR at the origin, and skips what was given.
 func (s *supply) openAtOrigin(ctx context.Context) (err error) {
-	s.said = trust.Verified{}
+	s.said = hearsay{}
 	if s.source, err = s.through.open(ctx); err != nil || s.given == 0 {
 		return err
 	}
@@ -89,7 +92,7 @@ func (s *supply) Read(p []byte) (int, error) {
 		switch {
 		case n > 0:
 			return n, nil // the error comes again
-		case err == nil || err == io.EOF || s.said.IsZero():
+		case err == nil || err == io.EOF || s.said.from == nil:
 			return n, err
 		}
 		t := s.through
@@ -112,11 +115,11 @@ func (s *supply) Close() error {
 // wrong draws the conclusion from a NAR that is not as signed: if all of it came from what peers said, they made it up.
 func (s *supply) wrong(got nix.NarHash) error {
 	e := s.through.v.Entry()
-	if s.said.IsZero() {
+	if s.said.from == nil {
 		return fmt.Errorf("%w: %s: signed %s, the origin gave %s", ErrWrongNar, e.Path.Base(), e.NarHash, got)
 	}
 	err := fmt.Errorf("%w: %s: signed %s, assembled %s", errHearsay, e.Path.Base(), e.NarHash, got)
-	s.through.node.disbelieve(s.said, err)
+	s.through.node.disbelieve(s.through.v, s.said, err)
 	return err
 }
 
@@ -132,9 +135,13 @@ func (n *Node) waitForHolders(ctx context.Context, v trust.Verified) {
 	}
 }
 
-// fromPeers assembles the NAR of v, whose body is hearsay, from peers. What is read may be wrong as a whole, though each chunk is one of
+// fromPeers assembles the NAR of v from peers, believing one of them. What is read may be wrong as a whole, though each chunk is one of
 // the body's. A read that brings nothing for silentTime fails.
-func (n *Node) fromPeers(ctx context.Context, v trust.Verified) (io.ReadCloser, error) {
+func (n *Node) fromPeers(ctx context.Context, v trust.Verified, said hearsay) (io.ReadCloser, error) {
+	v, err := n.believing(v, said)
+	if err != nil {
+		return nil, err
+	}
 	patience, cancel := context.WithTimeout(ctx, silentTime)
 	defer cancel()
 	nar, err := n.assembly(patience, v)

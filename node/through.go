@@ -141,10 +141,10 @@ func (t *through) restart() bool {
 // beside the splitter's, so that nobody waits for the chunks to be compressed and on the disk. trusting: peers are asked for it.
 func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified, err error) {
 	body, err := t.supply(ctx, trusting)
-	defer body.Close()
 	if err != nil {
 		return kept, err
 	}
+	defer body.Close()
 	batch, err := t.node.Store.Begin(ctx)
 	if err != nil {
 		return kept, err
@@ -258,17 +258,20 @@ func (t *through) add(ctx context.Context, block []byte) error {
 	return nil
 }
 
-// ahead is how much more has come than the foremost reader has taken; 0 if nobody reads.
+// ahead is how much more has come than the foremost reader has taken; 0 if nobody reads. Whoever has fallen behind what is in memory waits
+// for the end.
 func (t *through) ahead() int64 {
-	if len(t.readers) == 0 {
-		return 0
-	}
-	foremost := int64(0)
+	foremost := int64(-1)
 	for r, at := range t.readers {
-		if at >= r.to {
+		switch {
+		case at >= r.to:
 			return 0 // it only waits for the end
+		case at >= t.start:
+			foremost = max(foremost, at)
 		}
-		foremost = max(foremost, at)
+	}
+	if foremost < 0 {
+		return 0
 	}
 	return t.end - foremost
 }
@@ -293,6 +296,9 @@ func (t *through) keep(ctx context.Context, batch store.Batch, split content.Spl
 	}
 	if err := n.Catalog.Keep(ctx, v); err != nil {
 		return trust.Verified{}, err
+	}
+	if u := n.upstreams.known(t.key.address); u != nil {
+		u.holders.forget(t.key.path)
 	}
 	return v, n.Catalog.MarkProven(ctx, v)
 }

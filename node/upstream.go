@@ -23,6 +23,7 @@ type upstreams struct {
 // upstream is what is known of one origin. What it has is in the catalog; what it lacks, and where its NARs are, is remembered
 // here for a while.
 type upstream struct {
+	address namespace.Address
 	url     string
 	origin  Origin
 	breaker breaker
@@ -52,7 +53,7 @@ func (us *upstreams) of(sp Space) *upstream {
 	if err != nil {
 		return nil // a URL that nobody can ask; use refuses it
 	}
-	u := &upstream{url: sp.Origin, origin: o, holders: newHolders(), absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
+	u := &upstream{address: sp.Address, url: sp.Origin, origin: o, holders: newHolders(), absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
 	if old := us.byAddress[sp.Address]; old != nil {
 		old.origin.Close()
 	}
