@@ -182,20 +182,20 @@ func (n *Node) learnHolders(ctx context.Context, u *upstream, who []*remote, h n
 	defer cancel()
 	var all sync.WaitGroup
 	var once sync.Once
-	var busy atomic.Bool
+	var open atomic.Bool // somebody did not say
 	for _, r := range who {
 		all.Go(func() {
 			has, err := n.hear(ctx, r, u, h)
 			if has {
 				once.Do(found)
 			}
-			if busyFor(err) > 0 {
-				busy.Store(true)
+			if err != nil {
+				open.Store(true)
 			}
 		})
 	}
 	all.Wait()
-	if len(u.holders.of(h, n.Now())) == 0 && !busy.Load() {
+	if len(u.holders.of(h, n.Now())) == 0 && !open.Load() {
 		u.holders.setVain(h, n.Now().Add(absentMemory), false)
 	}
 }

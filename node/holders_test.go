@@ -22,7 +22,7 @@ import (
 // client is a machine that uses the cache o, and answers others as wrap says.
 func (w *world) client(name string, o *fakeOrigin, share node.Share, wrap func(transfer.Handler) transfer.Handler) *machine {
 	w.t.Helper()
-	m := w.boot(&machine{w: w, name: name, store: storetest.NewMem(w.t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{}, share: share, wrap: wrap,
+	m := w.boot(&machine{w: w, name: name, store: storetest.NewMem(w.t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{}, share: share, wrap: wrap, budget: 10 * time.Second,
 		origins: func(string) (node.Origin, error) { return o, nil }})
 	m.usesCache(o, node.ShareDefault)
 	return m

@@ -77,6 +77,7 @@ type machine struct {
 	share node.Share
 	// origins makes what is behind upstream namespaces.
 	origins func(url string) (node.Origin, error)
+	budget  time.Duration // for narinfos; 0: the usual one
 	ahead   time.Duration // how far its clock is ahead of the world's
 	// collect: it collects by itself.
 	collect bool
@@ -121,7 +122,7 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (w *world) restart(old *machine) *machine {
 	w.t.Helper()
 	old.stop()
-	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, collect: old.collect, wrap: old.wrap})
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, budget: old.budget, collect: old.collect, wrap: old.wrap})
 }
 
 func (w *world) boot(m *machine) *machine {
@@ -134,7 +135,7 @@ func (w *world) boot(m *machine) *machine {
 	}
 	m.list = c
 	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins, Named: w.named},
-		node.Settings{Share: share, Grace: time.Millisecond, Collect: m.collect})
+		node.Settings{Share: share, Grace: time.Millisecond, BudgetWAN: m.budget, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {
 		w.t.Fatal(err)
