@@ -227,13 +227,18 @@ func (n *Node) isUpstream(a namespace.Address) bool {
 
 // originNote is what people are told of the origin of sp.
 func (n *Node) originNote(sp Space) string {
-	at := sp.Origin
-	if u, err := url.Parse(at); err == nil {
-		u.User = nil
-		at = u.String()
-	}
 	if u := n.upstreams.known(sp.Address); u != nil && u.breaker.open() {
-		return "origin " + at + " does not answer"
+		return "origin " + shownURL(sp.Origin) + " does not answer"
 	}
-	return "origin " + at
+	return "origin " + shownURL(sp.Origin)
+}
+
+// shownURL is a URL for people: without user and password.
+func shownURL(at string) string {
+	u, err := url.Parse(at)
+	if err != nil {
+		return at
+	}
+	u.User = nil
+	return u.String()
 }

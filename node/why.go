@@ -28,7 +28,7 @@ func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
 			if err != nil {
 				return w, err
 			}
-			answer := n.absence(sp)
+			answer := n.absence(sp, h)
 			if one.Verdict != "" {
 				answer = one.Reason
 			}
@@ -42,12 +42,16 @@ func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
 		}
 		v := entries[0]
 		w.Path = v.Path().String()
-		w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: "published by " + v.Signer().Name + ", publication " + v.Publication().Short()})
+		answer := "signed by " + v.Signer().Name
+		if !n.isUpstream(sp.Address) {
+			answer = "published by " + v.Signer().Name + ", publication " + v.Publication().Short()
+		}
+		w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: answer})
 		one, err := n.judge(ctx, sp, v)
 		if err != nil {
 			return w, err
 		}
-		if one.Verdict == report.Available {
+		if one.Verdict == report.Available || one.Verdict == report.FromOrigin {
 			one.Path, one.Steps, one.Schema = w.Path, w.Steps, w.Schema
 			return one, nil
 		}
@@ -116,7 +120,10 @@ func whyNot(sp Space, d *namespace.Document, info catalog.PublicationInfo) (repo
 }
 
 // absence says why sp does not list a path.
-func (n *Node) absence(sp Space) string {
+func (n *Node) absence(sp Space, h nix.PathHash) string {
+	if sp.Origin != "" {
+		return n.upstreamAbsence(sp, h)
+	}
 	if t, ok := n.spaces.syncedAt(sp.Address); ok {
 		return fmt.Sprintf("synced %s ago, no such path", n.Now().Sub(t).Round(1e9))
 	}
@@ -128,6 +135,9 @@ func (n *Node) absence(sp Space) string {
 
 // judge says whether v can be had, and if not, why.
 func (n *Node) judge(ctx context.Context, sp Space, v trust.Verified) (report.Why, error) {
+	if n.isUpstream(v.Address()) {
+		return n.judgeUpstream(ctx, sp, v)
+	}
 	w := report.Why{Source: sp.Alias}
 	published, err := n.whyEntry(ctx, v)
 	if err != nil {

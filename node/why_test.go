@@ -102,3 +102,51 @@ func TestWhyFrozen(t *testing.T) {
 func plainEntry(p nix.StorePath) namespace.Entry {
 	return namespace.Entry{Path: p, NarHash: [32]byte{1}, NarSize: 1, Body: [32]byte{2}}
 }
+
+// TestWhyUpstream: of a path of an HTTP cache it is said where it can be had, and of one that is not there, what was asked.
+func TestWhyUpstream(t *testing.T) {
+	w, o := newWorld(t), newFakeOrigin(t)
+	p, q := o.nix.build("app", "1", 2_000_000), o.nix.build("other", "1", 1000)
+	bob := w.client("bob", o, node.ShareLAN, nil)
+	bob.has(o, p)
+	hers := o.away()
+	carol := w.client("carol", hers, node.ShareLAN, nil)
+	says := func(who *machine, h nix.PathHash, verdict report.Verdict, words string) {
+		t.Helper()
+		why, err := who.Why(t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := why.Reason
+		for _, s := range why.Steps {
+			text += "\n" + s.Asked + ": " + s.Answer
+		}
+		if why.Verdict != verdict || !strings.Contains(text, words) {
+			t.Errorf("%s: %q, want %s, %q", why.Verdict, text, verdict, words)
+		}
+	}
+	says(bob, p.Hash(), report.Available, "cache: signed by cache.example-1")
+	says(carol, q.Hash(), report.Unknown, "cache: not asked: this node has not asked https://cache.example for anything yet")
+	if _, err := carol.Info(t.Context(), "", q.Hash()); err != nil {
+		t.Fatal(err)
+	}
+	says(carol, q.Hash(), report.FromOrigin, "from https://cache.example (no peer has it)")
+	if _, err := carol.Info(t.Context(), "", nix.PathHash{1}); err == nil {
+		t.Fatal("it is there")
+	}
+	says(carol, nix.PathHash{1}, report.Unknown, "https://cache.example does not have it")
+	says(carol, nix.PathHash{2}, report.Unknown, "was not asked for it in the last minute")
+	hers.down()
+	for i := range 10 {
+		if _, err := carol.Info(t.Context(), "", nix.PathHash{3, byte(i)}); err == nil {
+			t.Fatal("it is there")
+		}
+	}
+	says(carol, nix.PathHash{2}, report.Unknown, "not asked: https://cache.example does not answer")
+	says(carol, q.Hash(), report.NoProvider, "neither https://cache.example gives it now nor a peer")
+	carol.joins(bob)
+	if _, err := carol.Info(t.Context(), "", p.Hash()); err != nil {
+		t.Fatal(err)
+	}
+	says(carol, p.Hash(), report.Available, "from cache")
+}

@@ -130,6 +130,7 @@ func TestWhy(t *testing.T) {
 		"why-available":     {Verdict: Available, Source: "acme-1", Published: entry, Nix: &WhyNix{Asked: *before(26 * time.Hour), Answer: "given", Took: 1.2}},
 		"why-remembered-no": {Verdict: RememberedNo, Source: "acme-1", Published: entry, Nix: asked, Try: []string{"nix build --refresh …", "narinfo-cache-negative-ttl = 60 in nix.conf, for good"}},
 		"why-not-asked":     {Verdict: NotAsked, Source: "acme-1", Published: entry},
+		"why-origin":        {Verdict: FromOrigin, Source: "cache", Reason: "from https://cache.example (no peer has it)", Published: &WhyEntry{Signer: "cache.example-1", NarSize: 10, ToFetch: 10, Providers: []string{}}},
 		"why-here":          {Verdict: Here, Reason: "valid in /nix/store"},
 		"why-unknown":       {Verdict: Unknown, Reason: "no namespace in use has published it", Nix: asked},
 		"why-no-provider":   {Verdict: NoProvider, Reason: "acme-1 published it, nobody reachable has it", Published: &WhyEntry{NarSize: 10, ToFetch: 10, Providers: []string{}}},

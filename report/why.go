@@ -15,6 +15,7 @@ type Verdict string
 const (
 	Here         Verdict = "here"          // valid in this machine's Nix store
 	Available    Verdict = "available"     // a namespace in use has it, and somebody holds it
+	FromOrigin   Verdict = "origin"        // an HTTP cache in use has it, and no peer
 	RememberedNo Verdict = "remembered-no" // available, but Nix remembers an earlier "not here"
 	NotAsked     Verdict = "not-asked"     // available, but Nix never asked this gateway
 	Unknown      Verdict = "unknown"       // no namespace in use has published it
@@ -31,7 +32,7 @@ const (
 // Exit is the exit code that goes with the verdict.
 func (v Verdict) Exit() int {
 	switch v {
-	case Here, Available, RememberedNo, NotAsked:
+	case Here, Available, FromOrigin, RememberedNo, NotAsked:
 		return ExitOK
 	}
 	return ExitUnavailable
@@ -59,9 +60,9 @@ type Why struct {
 
 // WhyEntry is what a namespace says of the path.
 type WhyEntry struct {
-	Publication string    `json:"publication"`
+	Publication string    `json:"publication,omitempty"` // of an HTTP cache's path: none
 	Signer      string    `json:"signer"`
-	Time        time.Time `json:"time"`
+	Time        time.Time `json:"time,omitzero"`
 
 	// What the node finds out about getting it; in JSON that stands beside the entry.
 	NarSize   uint64   `json:"-"`
@@ -160,6 +161,8 @@ func (y Why) headline(now time.Time) string {
 			return fmt.Sprintf("AVAILABLE from %s: %s; %s to fetch of %s", y.Source, count(len(y.Providers), "peer", "peers"), size(b.ToFetch), size(b.Nar))
 		}
 		return "AVAILABLE " + y.Reason
+	case FromOrigin:
+		return "AVAILABLE " + y.Reason // without numbers: all of it is to be fetched
 	case RememberedNo:
 		if n := y.Nix; n != nil && n.RememberedUntil != nil {
 			return fmt.Sprintf("AVAILABLE, BUT NIX WILL NOT ASK before %s: it was told \"not here\" at %s", clock(*n.RememberedUntil, now), clock(n.Asked, now))

@@ -171,7 +171,7 @@ func (v verbs) Why(ctx context.Context, r control.WhyRequest) (report.Why, error
 func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	answers := v.gateway.Memory().Lookup(h)
 	if len(answers) == 0 {
-		if w.Verdict == report.Available {
+		if w.Verdict == report.Available || w.Verdict == report.FromOrigin {
 			w.Verdict, w.Try = report.NotAsked, append(w.Try, "is this gateway among its substituters? flurry status says how, nix show-config says which")
 		}
 		w.Steps = append([]report.WhyStep{{Asked: "Nix", Answer: "has not asked this gateway for it"}}, w.Steps...)
@@ -185,7 +185,7 @@ func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	ttl := nixRemembers(v.cfg.NixConf)
 	until := last.At.Add(ttl).UTC()
 	w.Nix.RememberedUntil = &until
-	if w.Verdict == report.Available && time.Now().Before(until) {
+	if (w.Verdict == report.Available || w.Verdict == report.FromOrigin) && time.Now().Before(until) {
 		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", fmt.Sprintf("or, for good, in nix.conf: narinfo-cache-negative-ttl = 60 (it is %d)", ttl/time.Second))
 	}
 }
