@@ -289,3 +289,36 @@ func TestUpstreamManyFromNeighbour(t *testing.T) {
 	}
 	done.Wait()
 }
+
+// TestUpstreamSlowPeer: a peer that is so slow that a build would wait is left for the origin; when that is down, it is not.
+func TestUpstreamSlowPeer(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		w, o := newWorld(t), newFakeOrigin(t)
+		p := o.nix.build("app", "1", 20_000_000)
+		var slow atomic.Bool
+		l := &liar{chunks: func(_ context.Context, send func(transfer.Run) error) (func(transfer.Run) error, error) {
+			return func(r transfer.Run) error {
+				if slow.Load() {
+					w.passes(8 * time.Second)
+				}
+				return send(r)
+			}, nil
+		}}
+		bob := w.client("bob", o, node.ShareLAN, func(h transfer.Handler) transfer.Handler { l.Handler = h; return l })
+		bob.has(o, p)
+		hers := o.away()
+		carol := w.client("carol", hers, node.ShareLAN, nil)
+		if down {
+			hers.down()
+			for i := range 10 {
+				carol.Info(t.Context(), "", nix.PathHash{byte(i)})
+			}
+		}
+		carol.joins(bob)
+		slow.Store(true)
+		carol.getsFrom(o, p)
+		if asked := hers.nars.Load() > 0; asked == down {
+			t.Errorf("the origin down: %v, asked for the NAR: %v", down, asked)
+		}
+	}
+}

@@ -128,6 +128,10 @@ const (
 	lookupsAtOnce = 8
 	// hearsayTries is how many peers' word for a body is taken before the origin is asked for the NAR.
 	hearsayTries = 2
+	// Peers that bring a NAR at less than slowSupply bytes a second, when the rest would take longer than slowRest, are left for the
+	// origin: they are on a bad line or mean harm, and what they gave is fetched once more.
+	slowSupply = 1 << 20
+	slowRest   = 10 * time.Second
 	// throughBlock is how much of a NAR from an origin is read at a time, and throughWindow how much of it is kept in memory for
 	// readers who are not equally fast. The origin waits for the foremost of them, for throughPatience at a time.
 	throughBlock    = 128 << 10

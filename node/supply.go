@@ -22,11 +22,15 @@ type supply struct {
 	peers   bool      // some of it came from peers
 	sum     hash.Hash // of what was given
 	given   int64
-	again   func() error // goes on at the origin
+	waited  time.Duration // for peers
+	again   func() error  // goes on at the origin
 }
 
-// errSilent: peers that say they have a NAR bring nothing of it.
-var errSilent = errors.New("no peer brings anything")
+// errSilent: peers that say they have a NAR bring nothing of it. errSlow: they bring it so slowly that the origin is better asked.
+var (
+	errSilent = errors.New("no peer brings anything")
+	errSlow   = errors.New("peers are slow")
+)
 
 // supply opens the NAR of t. trusting: at peers, if there are some who have it.
 func (t *through) supply(ctx context.Context, trusting bool) (*supply, error) {
@@ -84,11 +88,7 @@ func (s *supply) openAtOrigin(ctx context.Context) (err error) {
 // Read goes on at the origin where peers fail.
 func (s *supply) Read(p []byte) (int, error) {
 	for {
-		n, err := s.source.Read(p)
-		if s.peers {
-			s.sum.Write(p[:n])
-		}
-		s.given += int64(n)
+		n, err := s.read(p)
 		switch {
 		case n > 0:
 			return n, nil // the error comes again
@@ -102,6 +102,33 @@ func (s *supply) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// read reads where it comes from now.
+func (s *supply) read(p []byte) (int, error) {
+	if s.said.from != nil && s.tooSlow() {
+		return 0, errSlow
+	}
+	now := s.through.node.Now
+	begun := now()
+	n, err := s.source.Read(p)
+	if s.said.from != nil {
+		s.waited += now().Sub(begun)
+	}
+	if s.peers {
+		s.sum.Write(p[:n])
+	}
+	s.given += int64(n)
+	return n, err
+}
+
+// tooSlow reports whether peers are not worth waiting for: the rest would take long, and the origin can be asked.
+func (s *supply) tooSlow() bool {
+	if s.waited < silentTime || float64(s.given) > slowSupply*s.waited.Seconds() {
+		return false
+	}
+	rest := float64(s.through.size()-s.given) / (float64(s.given+1) / s.waited.Seconds())
+	return rest > slowRest.Seconds() && s.through.node.originHas(s.through.v)
 }
 
 // Close gives up where it comes from.
