@@ -53,7 +53,7 @@ func (b *bench) daemon(ctx context.Context, name string, args ...string) (*daemo
 // start runs the daemon where it belongs, and waits until it answers.
 func (d *daemon) start(ctx context.Context, args ...string) error {
 	line := on(d.host, append([]string{d.b.flurry, "daemon", "--state", d.state, "--gateway", "127.0.0.1:0", "--port", d.port,
-		"--lan=false", "--quota", "100GiB", "-q"}, args...)...)
+		"--lan=false", "--quota", "100GiB", "-q", "--no-supervisor"}, args...)...)
 	d.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	d.cmd.Stderr = os.Stderr
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

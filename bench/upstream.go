@@ -167,49 +167,36 @@ func (b *bench) dryRun(ctx context.Context, d *daemon, expression string) (float
 // memory the gateway takes.
 func (b *bench) crowd(ctx context.Context) error {
 	const clients = 25
-	url, key, stop, err := b.signedCache(ctx)
+	none, stop, err := b.cache(ctx, "none")
 	if err != nil {
 		return err
 	}
-	none, stopNone, err := b.cache(ctx, "none")
+	alice, _, err := b.publisher(ctx, "crowd-alice", b.r1)
 	if err != nil {
 		return err
 	}
-	d, err := b.downstream(ctx, "crowd", url, key)
+	if err := alice.ask(ctx, nil, "use", "acme-1"); err != nil {
+		return err
+	}
+	m, err := b.medians(rival{"ours", func(int) (float64, error) { return b.copyAll(ctx, alice.gateway, alice.key, clients) }},
+		rival{"nginx", func(int) (float64, error) { return b.copyAll(ctx, none, "", clients) }})
 	if err != nil {
 		return err
 	}
-	if _, err := b.readAll(ctx, d.gateway, 1); err != nil {
+	b.line(fmt.Sprintf("%d nix copy of the closure at once", clients), m["ours"], m["nginx"], "s", "nginx, none")
+	if err := b.peak(alice, "most resident meanwhile", "of the gateway"); err != nil {
 		return err
 	}
-	m, err := b.medians(rival{"ours", func(int) (float64, error) { return b.readAll(ctx, d.gateway, clients) }},
-		rival{"nginx", func(int) (float64, error) { return b.readAll(ctx, none, clients) }})
-	if err != nil {
-		return err
-	}
-	b.line(fmt.Sprintf("%d clients read the closure at once", clients), m["ours"], m["nginx"], "s", "nginx, none")
-	if err := b.peak(d, "most resident meanwhile", "of the gateway"); err != nil {
-		return err
-	}
-	return errors.Join(d.drop(), stop(), stopNone())
+	return errors.Join(alice.drop(), stop())
 }
 
-// readAll has clients read narinfos and NARs of the closure from a cache, all at once, each path after path, and returns how
-// long that takes.
-func (b *bench) readAll(ctx context.Context, url string, clients int) (float64, error) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	defer client.CloseIdleConnections()
+// copyAll is how long it takes until all of some clients have copied the closure, who begin together. Each has a store of its own.
+func (b *bench) copyAll(ctx context.Context, url, key string, clients int) (float64, error) {
 	return timed(func() error {
 		errs := make([]error, clients)
 		var all sync.WaitGroup
 		for k := range clients {
-			all.Go(func() {
-				for _, path := range b.r1 {
-					if errs[k] = readPath(ctx, client, strings.TrimSuffix(url, "/"), path); errs[k] != nil {
-						return
-					}
-				}
-			})
+			all.Go(func() { _, errs[k] = b.copyFrom(ctx, url, key, b.r1) })
 		}
 		all.Wait()
 		return errors.Join(errs...)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/store"
 )
 
@@ -27,6 +28,7 @@ type piece struct {
 
 // copy writes n bytes of the NAR from off to w, chunk by chunk, in order.
 func (f *Nar) copy(ctx context.Context, w io.Writer, off, n int64) error {
+	defer f.node.crowd.enter(f.body.id)()
 	ctx, cancel := context.WithCancel(ctx)
 	first, last := f.body.index.Find(uint64(off)), f.body.index.Find(uint64(off+n-1))
 	ordered := make(chan *piece, assembleAhead)
@@ -107,7 +109,7 @@ func (s *chunkSource) chunk(ctx context.Context, i int, buffer []byte) ([]byte, 
 			return s.nar.rewriter.Chunk(i, append(buffer[:0], data...)), nil
 		}
 	}
-	data, err := store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, store.ChunkKey(want.ID))
+	data, err := s.stored(ctx, want.ID, buffer)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 		if errors.Is(err, store.ErrCorrupt) {
 			n.Log.Error("damaged chunk is out of use and fetched again", "chunk", want.ID, "err", err)
@@ -122,6 +124,19 @@ func (s *chunkSource) chunk(ctx context.Context, i int, buffer []byte) ([]byte, 
 		return nil, fmt.Errorf("%w: chunk %d of %s has %d bytes, its body says %d", ErrWrongNar, i, s.nar.verified.Path().Base(), len(data), want.Length)
 	}
 	return s.nar.rewriter.Chunk(i, data), nil
+}
+
+// stored returns a chunk that is in the store, in buffer if it has room.
+func (s *chunkSource) stored(ctx context.Context, id content.ChunkID, buffer []byte) ([]byte, error) {
+	n := s.nar.node
+	if !n.crowd.many(s.nar.body.id) {
+		return store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, store.ChunkKey(id))
+	}
+	data, err := n.crowd.chunk(id, func() ([]byte, error) { return store.AppendGet(ctx, nil, n.Store, n.Codec, store.ChunkKey(id)) })
+	if err != nil {
+		return nil, err
+	}
+	return append(buffer[:0], data...), nil // hashes are written into it
 }
 
 // fetchTries bounds how often a chunk that was fetched, or said to be here, is found damaged or gone when it is read.

@@ -140,6 +140,10 @@ const (
 	// throughCommit is how long what came from origins waits to be made durable, for more of it.
 	throughCommit = 3 * time.Second
 
+	// crowdBytes bounds the decoded chunks that are kept for bodies with several readers: what twenty-five who began together are
+	// apart.
+	crowdBytes = 64 << 20
+
 	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
 	withheld = 64 << 10
 	// wholeFirst: NARs up to this size are checked whole before the first byte leaves.

@@ -87,6 +87,7 @@ type Node struct {
 	spaces    *spaces
 	peers     *peers
 	bodies    *bodies
+	crowd     *crowd
 	pool      *content.Pool // of what comes from origins
 	upstreams *upstreams
 	later     later // of what comes from origins
@@ -126,6 +127,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()
+	n.crowd = newCrowd()
 	n.upstreams = newUpstreams(needs.Origin)
 	n.later.codec = store.NewQuickCodec()
 	n.mirrors = newMirrors()
