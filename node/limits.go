@@ -142,7 +142,7 @@ const (
 
 	// crowdBytes bounds the decoded chunks that are kept for bodies with several readers: what twenty-five who began together are
 	// apart.
-	crowdBytes = 64 << 20
+	crowdBytes = 32 << 20
 
 	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
 	withheld = 64 << 10
