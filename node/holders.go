@@ -95,6 +95,17 @@ func (hs *holders) setVain(h nix.PathHash, until time.Time, barred bool) {
 	hs.vain[h] = vain{until, barred}
 }
 
+// reopen forgets what nobody had: somebody has come who was not asked.
+func (hs *holders) reopen() {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for h, v := range hs.vain {
+		if !v.barred {
+			delete(hs.vain, h)
+		}
+	}
+}
+
 // wanted reports whether there is something to find out by asking for h now.
 func (hs *holders) wanted(h nix.PathHash, now time.Time) bool {
 	hs.mu.Lock()

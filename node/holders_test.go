@@ -322,3 +322,27 @@ func TestUpstreamSlowPeer(t *testing.T) {
 		}
 	}
 }
+
+// TestUpstreamNewPeer: what no peer had is asked of one that has come since.
+func TestUpstreamNewPeer(t *testing.T) {
+	w, o := newWorld(t), newFakeOrigin(t)
+	p := o.nix.build("app", "1", 100_000)
+	bob := w.client("bob", o, node.ShareLAN, nil)
+	bob.has(o, p)
+	hers := o.away()
+	hers.down()
+	carol := w.client("carol", hers, node.ShareLAN, nil)
+	carol.joins(w.client("dave", o, node.ShareLAN, nil))
+	for range 5 {
+		if _, err := carol.reads(p); !errors.Is(err, node.ErrNotHere) {
+			t.Fatalf("nobody has it: %v", err)
+		}
+	}
+	carol.meet(bob)
+	carol.eventually("to know of bob", func() bool { return carol.Status(false).Network.Peers == 2 })
+	carol.eventually("to ask him", func() bool {
+		_, err := carol.Info(t.Context(), "", p.Hash())
+		return err == nil
+	})
+	carol.getsFrom(o, p)
+}

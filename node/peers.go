@@ -312,6 +312,7 @@ func (n *Node) connected(ctx context.Context, c transfer.Conn) {
 	if !fresh {
 		return
 	}
+	n.upstreams.peerCame()
 	n.Log.Debug("peer connected", "peer", c.Peer().Short(), "lan", c.LAN())
 	n.tasks.Go(func(context.Context) { n.followPeer(alive, r) })
 }

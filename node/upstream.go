@@ -68,6 +68,15 @@ func (us *upstreams) known(a namespace.Address) *upstream {
 	return us.byAddress[a]
 }
 
+// peerCame has the questions asked again that nobody had an answer to.
+func (us *upstreams) peerCame() {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for _, u := range us.byAddress {
+		u.holders.reopen()
+	}
+}
+
 // forget forgets what the origin of a namespace said.
 func (us *upstreams) forget(a namespace.Address) {
 	us.mu.Lock()
