@@ -62,7 +62,7 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 	defer n.peers.endPoll(r, a)
 	var at position
 	for ctx.Err() == nil {
-		begun := n.Now()
+		begun, asks := n.Now(), n.peers.asking(r, a)
 		again, err := n.syncOnce(ctx, r, a, &at)
 		if at.round(n.Now().Sub(begun)) {
 			pause(ctx, pollInterval)
@@ -93,19 +93,19 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 		}
 		at.idle = false
 		n.peers.endPoll(r, a)
-		n.rest(ctx, r, a)
+		rest(ctx, asks)
 	}
 }
 
-// rest waits until it is time to ask r again: for pollInterval, or until r has asked about a itself, which says that it has
-// come to hold something of it, perhaps not at once.
-func (n *Node) rest(ctx context.Context, r *remote, a namespace.Address) {
+// rest waits until it is time to ask a peer again: for pollInterval, or until it has asked itself since it was asked, which says that it
+// has come to hold something, perhaps not at once.
+func rest(ctx context.Context, asks <-chan struct{}) {
 	t := time.NewTimer(pollInterval)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
-	case <-n.peers.asking(r, a):
+	case <-asks:
 		pause(ctx, askedPause)
 	}
 }
