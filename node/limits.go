@@ -116,7 +116,7 @@ const (
 	commitTimeout = 30 * time.Second
 
 	// upstreamMiss is how long it is remembered that an origin does not have a path: as long as Nix remembers it, set up as it should
-	// be. upstreamAbsent and upstreamInfos bound how many such answers, and how many narinfos (some 500 bytes each), are
+	// be. upstreamAbsent and upstreamInfos bound how many such answers, and how many places of NARs (some 300 bytes each, 4 KB at most), are
 	// remembered of one origin.
 	upstreamMiss   = time.Minute
 	upstreamAbsent = 1 << 16

@@ -109,7 +109,9 @@ func (u *upstream) setAbsent(h nix.PathHash, until time.Time) {
 	delete(u.infos, h)
 }
 
-func (u *upstream) setInfo(info *nix.NarInfo) {
+// setInfo remembers where a NAR is. What the catalog has of it as well is left out: there can be very many references.
+func (u *upstream) setInfo(said *nix.NarInfo) {
+	info := &nix.NarInfo{StorePath: said.StorePath, URL: said.URL, Compression: said.Compression, NarHash: said.NarHash, NarSize: said.NarSize}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for old := range u.infos { // by chance: it is only asked for once more
