@@ -61,6 +61,7 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 	defer n.peers.setServes(r, a, false)
 	defer n.peers.endPoll(r, a)
 	var at position
+	hurry := askedPause
 	for ctx.Err() == nil {
 		begun, asks := n.Now(), n.peers.asking(r, a)
 		again, err := n.syncOnce(ctx, r, a, &at)
@@ -93,20 +94,23 @@ func (n *Node) follow(ctx context.Context, r *remote, a namespace.Address) {
 		}
 		at.idle = false
 		n.peers.endPoll(r, a)
-		rest(ctx, asks)
+		rest(ctx, asks, hurry)
+		if hurry = min(2*hurry, askedPauseMost); err == nil {
+			hurry = askedPause
+		}
 	}
 }
 
 // rest waits until it is time to ask a peer again: for pollInterval, or until it has asked itself since it was asked, which says that it
 // has come to hold something, perhaps not at once.
-func rest(ctx context.Context, asks <-chan struct{}) {
+func rest(ctx context.Context, asks <-chan struct{}, hurry time.Duration) {
 	t := time.NewTimer(pollInterval)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
 	case <-asks:
-		pause(ctx, askedPause)
+		pause(ctx, hurry)
 	}
 }
 

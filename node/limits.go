@@ -33,7 +33,9 @@ const (
 	quickRounds = 64
 	quickRound  = time.Second
 	// askedPause is how long after a peer has asked about a namespace it is asked in turn: it takes in what it was told first.
-	askedPause = time.Second / 4
+	// It doubles up to askedPauseMost while there is nothing: two that have nothing would ask each other over and over.
+	askedPause     = time.Second / 4
+	askedPauseMost = 5 * time.Second
 	// syncRoundTimeout ends one round: the long poll of 60 s and time to answer, or to fetch what was named.
 	syncRoundTimeout = 75 * time.Second
 	// publicationsAtOnce and publicationsBytes bound what is fetched of publications before it is added with one wait for the
