@@ -24,6 +24,19 @@ const (
 	slowTime     = 30 * time.Second
 	slowBytes    = 512 << 10
 
+	// maxResumes is how often the rest of a NAR is asked for after it broke off,
+	// and resumePause how much longer each waits than the one before: a server
+	// that is restarted is back by then, and one that breaks off four times
+	// would not bring it.
+	maxResumes  = 3
+	resumePause = 250 * time.Millisecond
+
+	// drainTime and drainBytes are what the rest of an answer that is of no use
+	// may take, so that its connection can serve again. Such bodies are short and
+	// come with their header; one that does not is not waited for.
+	drainTime  = 100 * time.Millisecond
+	drainBytes = 4 << 10
+
 	// maxRedirects is more than any cache uses; Nix follows ten.
 	maxRedirects = 5
 

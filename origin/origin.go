@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/flurry-nix/flurry/nix"
 )
@@ -111,8 +112,9 @@ func (o *Origin) redirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// get asks for something below the base. The answer is 200.
-func (o *Origin) get(ctx context.Context, ref string) (*http.Response, error) {
+// get asks for something below the base, with more in the header. The answer is
+// 200, or 206 if a range was asked for.
+func (o *Origin) get(ctx context.Context, ref string, more http.Header) (*http.Response, error) {
 	u, err := o.base.Parse(ref)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
@@ -123,6 +125,9 @@ func (o *Origin) get(ctx context.Context, ref string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAbsent, err)
+	}
+	for name, values := range more {
+		r.Header[name] = values
 	}
 	r.Header.Set("User-Agent", o.agent)
 	r.Header.Set("Accept-Encoding", "identity")
@@ -137,6 +142,11 @@ func (o *Origin) get(ctx context.Context, ref string) (*http.Response, error) {
 	switch a.StatusCode {
 	case http.StatusOK:
 		return a, nil
+	case http.StatusPartialContent:
+		if more.Get("Range") != "" {
+			return a, nil
+		}
+		err = fmt.Errorf("%s: %w", o, &StatusError{a.Status})
 	case http.StatusNotFound, http.StatusGone, http.StatusForbidden, http.StatusUnauthorized, http.StatusProxyAuthRequired:
 		// Object stores say 403 of what they do not have, and Nix takes 401 for
 		// the same.
@@ -144,9 +154,16 @@ func (o *Origin) get(ctx context.Context, ref string) (*http.Response, error) {
 	default:
 		err = fmt.Errorf("%s: %w", o, &StatusError{a.Status})
 	}
-	io.CopyN(io.Discard, a.Body, 4<<10) // so that the connection can serve again
-	a.Body.Close()
+	drain(a.Body)
 	return nil, err
+}
+
+// drain closes a body, and reads it before if that is soon done.
+func drain(body io.ReadCloser) {
+	late := time.AfterFunc(drainTime, func() { body.Close() }) // a Read that waits returns
+	io.CopyN(io.Discard, body, drainBytes)
+	late.Stop()
+	body.Close()
 }
 
 // unwrapURL leaves the URL out of an error, which may have a password in it.
@@ -163,7 +180,7 @@ func unwrapURL(err error) error {
 func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, infoTimeout)
 	defer cancel()
-	a, err := o.get(ctx, h.String()+".narinfo")
+	a, err := o.get(ctx, h.String()+".narinfo", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -190,16 +207,18 @@ func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error)
 // Nar opens the NAR that info, of this cache, names. What is read is the NAR
 // itself: exactly info.NarSize bytes, or an error other than io.EOF in the end.
 // Its hash is not checked. FileHash and FileSize are not looked at, since nobody
-// signs them. The reader must be closed; ctx ends it.
+// signs them. A file that breaks off is gone on with where it broke, some times, if
+// the cache can. The reader must be closed; ctx ends it.
 func (o *Origin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	a, err := o.get(ctx, info.URL)
+	a, err := o.get(ctx, info.URL, nil)
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	n := &nar{ctx: ctx, cancel: cancel, body: a.Body, left: info.NarSize}
-	n.input = io.LimitReader(&watched{r: a.Body, stop: cancel, stall: stallTimeout, window: slowTime, least: slowBytes}, maxCompressed(info.NarSize))
+	f := newFile(ctx, o, info.URL, a)
+	n := &nar{ctx: ctx, cancel: cancel, body: f, left: info.NarSize}
+	n.input = io.LimitReader(&watched{r: f, stop: cancel, stall: stallTimeout, window: slowTime, least: slowBytes}, maxCompressed(info.NarSize))
 	if n.output, err = n.open(info.Compression, a.Header.Get("Content-Encoding")); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("%w: %s: %w", ErrAbsent, o, err)
