@@ -366,6 +366,15 @@ func (n *Node) denial(ctx context.Context, a namespace.Address, p nix.StorePath,
 		}
 	}
 	if len(denied) == 0 {
+		if policy, ok := n.Catalog.Policy(a); ok {
+			if d, ok := policy.Document(); ok {
+				for _, o := range d.Value().Denied {
+					if o.Path == p.Hash() {
+						return nil, fmt.Errorf("%w: %s took %s back already: %s", ErrNotHere, a.Name(), p, o.Reason)
+					}
+				}
+			}
+		}
 		return nil, fmt.Errorf("%w: %s has not published %s", ErrNotHere, a.Name(), p)
 	}
 	r.Paths = 1

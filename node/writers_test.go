@@ -326,6 +326,9 @@ func TestRetract(t *testing.T) {
 	if _, err := bob.reads(secret); !errors.Is(err, node.ErrNotHere) {
 		t.Errorf("a retracted path is given: %v", err)
 	}
+	if _, err := alice.Retract(t.Context(), "acme-1", nil, secret.String(), "again"); err == nil || !strings.Contains(err.Error(), "took "+secret.String()+" back already: contains a token") {
+		t.Errorf("a path that was retracted before: %v", err)
+	}
 	bob.gets(alice, other)
 	if r, err := alice.Retract(t.Context(), "acme-1", nil, act.Short(), "by mistake"); err != nil || len(r.Publications) != 1 {
 		t.Errorf("a publication: %+v, %v", r, err)
