@@ -48,6 +48,7 @@ func TestClock(t *testing.T) {
 			w := newWorld(t)
 			alice := w.machine("alice", node.ShareAll, nil)
 			a := alice.creates("acme-1")
+			alice.stop() // it reads its clock
 			alice.ahead = c.ahead
 			alice = w.restart(alice)
 			if err := alice.Put(node.Space{Alias: "acme-1", Address: a, Publish: true}); err != nil {
