@@ -187,7 +187,7 @@ func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error)
 	defer a.Body.Close()
 	body, err := decoded(a.Body, a.Header.Get("Content-Encoding"))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrAbsent, o, err)
+		return nil, o.unopened(ctx, err)
 	}
 	defer body.Close()
 	text, err := io.ReadAll(io.LimitReader(body, nix.MaxNarInfo+1))
@@ -220,8 +220,21 @@ func (o *Origin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser, err
 	n := &nar{ctx: ctx, cancel: cancel, body: f, left: info.NarSize}
 	n.input = io.LimitReader(&watched{r: f, stop: cancel, stall: stallTimeout, window: slowTime, least: slowBytes}, maxCompressed(info.NarSize))
 	if n.output, err = n.open(info.Compression, a.Header.Get("Content-Encoding")); err != nil {
+		why := o.unopened(ctx, err) // before closing ends ctx
 		n.Close()
-		return nil, fmt.Errorf("%w: %s: %w", ErrAbsent, o, err)
+		return nil, why
 	}
 	return n, nil
+}
+
+// unopened is what it means that the beginning of a file could not be decoded: the file is none, or it broke off there.
+func (o *Origin) unopened(ctx context.Context, err error) error {
+	var broken net.Error
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("%s: %w", o, cause)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) {
+		return fmt.Errorf("%s: %w", o, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrAbsent, o, err)
 }

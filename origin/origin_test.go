@@ -287,6 +287,24 @@ func TestNarOutcomes(t *testing.T) {
 	}
 }
 
+// TestBrokenAtOnce: a file that breaks off before its first bytes is not one that is not there.
+func TestBrokenAtOnce(t *testing.T) {
+	for _, format := range []string{"gzip", "xz", "zstd", "none"} {
+		o := cache(t, "", func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, ".narinfo") {
+				io.WriteString(w, narInfo("nar/snow", format))
+				return
+			}
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(http.StatusOK)
+			panic(http.ErrAbortHandler)
+		})
+		if _, err := fetch(t, o); err == nil || errors.Is(err, origin.ErrAbsent) {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
 // TestHearsay: nobody signs FileHash and FileSize, so they are not believed either way.
 func TestHearsay(t *testing.T) {
 	for _, lines := range [][]string{nil, {"FileSize: 1"}, {"FileHash: sha256:" + strings.Repeat("0", 52), "FileSize: 12345678"}, {"Deriver: unknown-deriver"}} {
