@@ -65,7 +65,12 @@ func (n *Node) countersign(ctx context.Context, sp Space) error {
 func (n *Node) takeBack(ctx context.Context, a namespace.Address, root nix.SecretKey, own []catalog.PublicationInfo, refused map[namespace.ID]bool) error {
 	var void []namespace.ID
 	for _, info := range own {
-		if refused[info.Uses[0]] {
+		if !refused[info.Uses[0]] {
+			continue
+		}
+		if is, err := n.countersigns(ctx, a, info); err != nil {
+			return err
+		} else if is {
 			void = append(void, info.ID)
 		}
 	}
@@ -110,12 +115,14 @@ func (n *Node) countersignOne(ctx context.Context, policy *trust.Policy, root ni
 	}
 	for _, v := range entries {
 		e := *v.Entry()
+		e.Sigs = roomForOne(e.Sigs, info.Signer)
 		trust.SignEntry(&e, root)
 		pub.Entries = append(pub.Entries, e)
 	}
 	signed, err := trust.SignPublication(pub, root)
-	if err != nil {
-		return err
+	if err != nil { // it would be too large: later ones are not to wait for it
+		n.Log.Warn("not countersigned", "namespace", policy.Address().Name(), "publication", info.ID.Short(), "err", err)
+		return nil
 	}
 	p, err := policy.VerifyPublication(signed)
 	if err != nil {
@@ -127,6 +134,63 @@ func (n *Node) countersignOne(ctx context.Context, policy *trust.Policy, root ni
 		return nil
 	}
 	return err
+}
+
+// roomForOne is sigs with room for one more: that of signer, and as many of the others as there may be.
+func roomForOne(sigs []nix.Signature, signer nix.PublicKey) []nix.Signature {
+	if len(sigs) < nix.MaxSigs {
+		return sigs
+	}
+	kept := make([]nix.Signature, 0, nix.MaxSigs)
+	for _, s := range sigs {
+		if s.Name == signer.Name {
+			kept = append(kept, s)
+		}
+	}
+	for _, s := range sigs {
+		if s.Name != signer.Name && len(kept) < nix.MaxSigs-1 {
+			kept = append(kept, s)
+		}
+	}
+	return kept[:min(len(kept), nix.MaxSigs-1)]
+}
+
+// countersigns reports whether a publication of the root's says nothing but what the one that it uses says.
+func (n *Node) countersigns(ctx context.Context, a namespace.Address, info catalog.PublicationInfo) (bool, error) {
+	if !looksCountersigning(info) {
+		return false, nil
+	}
+	type content struct {
+		path nix.StorePath
+		hash nix.NarHash
+	}
+	said := make(map[content]bool)
+	for k, id := range []namespace.ID{info.Uses[0], info.ID} {
+		raw, err := n.Catalog.RawPublication(ctx, a, id)
+		if errors.Is(err, catalog.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		note, err := namespace.ParseNote(raw)
+		if err != nil {
+			return false, err
+		}
+		p, err := namespace.ParsePublication(note.Text)
+		if err != nil {
+			return false, err
+		}
+		for i := range p.Entries {
+			c := content{p.Entries[i].Path, p.Entries[i].NarHash}
+			if k == 0 {
+				said[c] = true
+			} else if !said[c] {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // looksCountersigning reports whether a publication has the form of one that countersigns another.
@@ -141,7 +205,12 @@ func (n *Node) countersignatures(ctx context.Context, a namespace.Address, ids [
 		if err != nil {
 			return nil, err
 		}
-		if info.Signer == a.Key() && looksCountersigning(info) && slices.Contains(ids, info.Uses[0]) {
+		if info.Signer != a.Key() || !looksCountersigning(info) || !slices.Contains(ids, info.Uses[0]) {
+			continue
+		}
+		if is, err := n.countersigns(ctx, a, info); err != nil {
+			return nil, err
+		} else if is {
 			all = append(all, info.ID)
 		}
 	}

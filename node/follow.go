@@ -290,10 +290,14 @@ func (n *Node) takeDocument(ctx context.Context, r *remote, a namespace.Address,
 // keepLists returns the kept lists that d names: from came, else fetched from r.
 func (n *Node) keepLists(ctx context.Context, r *remote, a namespace.Address, d trust.Document, came [][]byte) ([]*namespace.KeepList, error) {
 	byID := make(map[namespace.ID]*namespace.KeepList, len(came))
+	size := 0
 	take := func(raw []byte) error {
 		l, err := namespace.ParseKeepList(raw)
 		if err != nil {
 			return lied(fmt.Errorf("kept list of %s: %w", a.Name(), err))
+		}
+		if size += len(raw); size > keptListsMost {
+			return fmt.Errorf("the kept lists of %s have over %d bytes", a.Name(), keptListsMost)
 		}
 		byID[l.ID()] = l
 		return nil

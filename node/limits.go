@@ -48,6 +48,8 @@ const (
 	// vainPublications: after fetching so many that may not be taken here, a peer is left alone for pollInterval. Each is
 	// fetched once, so who follows an older document is past them soon.
 	vainPublications = 1024
+	// keptListsMost bounds the kept lists of one document together, in bytes: two million publications that stay.
+	keptListsMost = 64 << 20
 	// parkedMost bounds the publications of which it is remembered that they may not be taken now, at about 150 bytes each.
 	parkedMost = 1 << 16
 	// recompareEvery is how often everything is compared anew with a peer whose set differs from the one here: the ids that
@@ -170,6 +172,9 @@ const (
 	// OfferPatience: a peer that says nothing of an offer for so long is given up, and after so long without a new peer nobody is
 	// waited for.
 	OfferPatience = 15 * time.Second
+	// hadPatience is how long a peer that says that it lacks something of a publication is waited for when it is asked whether it
+	// had it: one that has all of it says so at once.
+	hadPatience = time.Second / 2
 	// offerEvery is how often what still wants copies is offered again.
 	offerEvery = 10 * time.Minute
 	// offersAtOnce is how many publications are offered to one peer at a time.

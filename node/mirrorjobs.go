@@ -1,6 +1,8 @@
 package node
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,11 +103,16 @@ func (m *mirror) hire(ids []namespace.ID, now time.Time) (begin []*job, next tim
 		case j.running, j.refused != nil && !j.refused.Why.Temporary():
 		case now.Before(j.due):
 			next = min(next, j.due.Sub(now))
-		case m.running < mirrorsAtOnce:
-			m.running++
-			j.running = true
+		default:
 			begin = append(begin, j)
 		}
+	}
+	// Those that failed least come first: what nobody has must not hold up what is new.
+	slices.SortStableFunc(begin, func(a, b *job) int { return cmp.Compare(a.pause, b.pause) })
+	begin = begin[:min(len(begin), max(0, mirrorsAtOnce-m.running))]
+	for _, j := range begin {
+		m.running++
+		j.running = true
 	}
 	for id, j := range m.jobs {
 		if !listed[id] && !j.running {
@@ -161,13 +168,15 @@ func (m *mirror) reserve(j *job, need, whole, quota uint64) error {
 	return nil
 }
 
-// unreserve ends the keeping of room for an attempt. If it failed, what came of it is counted when it is looked at again.
+// unreserve ends the keeping of room for an attempt. If it failed, some of it may be here: it counts as if all were, until room is
+// wanted for more and what is here is counted anew.
 func (m *mirror) unreserve(need uint64, came bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kept -= min(need, m.kept)
-	if came {
-		m.used += need
+	m.used += need
+	if !came {
+		m.counted = time.Time{}
 	}
 }
 

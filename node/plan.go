@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -187,6 +188,11 @@ func (p *plan) add(ctx context.Context, pub *namespace.Publication) (trust.Publi
 	}
 	for _, e := range v.Entries() {
 		if err := p.node.Catalog.MarkProven(ctx, e); err != nil { // its NAR was hashed while it was chunked
+			return trust.Publication{}, err
+		}
+	}
+	if sp, ok := p.node.spaces.get(p.address); ok && sp.Seed { // it is all here: others may count this node
+		if err := p.node.keepOwnReceipt(ctx, p.address, v.ID()); err != nil && !errors.Is(err, errNoReceipts) {
 			return trust.Publication{}, err
 		}
 	}

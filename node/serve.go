@@ -280,6 +280,10 @@ func (s *Server) news(ctx context.Context, a namespace.Address, req transfer.Syn
 		}
 		answer.RawDocument, answer.Lists = d.Raw(), lists
 	}
+	end, err := s.node.Catalog.End(ctx, a) // before the digest: what is listed between the two comes after it
+	if err != nil {
+		return nil, err
+	}
 	digest, err := s.node.Catalog.Digest(ctx, a)
 	if err != nil {
 		return nil, err
@@ -293,10 +297,6 @@ func (s *Server) news(ctx context.Context, a namespace.Address, req transfer.Syn
 	answer.Known = known && !answer.Equal
 	switch {
 	case answer.Equal:
-		end, err := s.node.Catalog.End(ctx, a)
-		if err != nil {
-			return nil, err
-		}
 		answer.Epoch, answer.Cursor = end.Epoch, end.Seq
 	case known:
 		answer.Epoch, answer.Cursor, answer.Added, answer.More = next.Epoch, next.Seq, ids, len(ids) == changesAtOnce
@@ -327,13 +327,19 @@ func (s *Server) digests(ctx context.Context, a namespace.Address, answer *trans
 
 func (s *Server) lists(ctx context.Context, a namespace.Address, d trust.Document) ([][]byte, error) {
 	var lists [][]byte
+	seen := make(map[namespace.ID]bool)
+	size := 0
 	for _, c := range d.Value().Closed {
-		if c.None {
+		if c.None || seen[c.Keep] {
 			continue
 		}
+		seen[c.Keep] = true
 		raw, err := s.node.Catalog.KeepList(ctx, a, c.Keep)
 		if err != nil {
 			return nil, err
+		}
+		if size += len(raw); size > transfer.MaxSyncLists || len(lists) == transfer.MaxSyncListCount {
+			break // the asker fetches the rest, one by one
 		}
 		lists = append(lists, raw)
 	}

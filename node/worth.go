@@ -193,7 +193,7 @@ func forGood(err error) bool {
 		return false
 	}
 	switch refusal.Why {
-	case trust.Withdrawn, trust.WriterClosed, trust.WriterExpired, trust.NotAWriter:
+	case trust.Withdrawn, trust.WriterClosed, trust.WriterExpired: // not NotAWriter: of two documents with one serial, one may not name it
 		return true
 	}
 	return false

@@ -220,9 +220,14 @@ func (n *Node) hadBy(ctx context.Context, a namespace.Address, ids []namespace.I
 					if known {
 						return nil
 					}
-					receipt, refused, err := n.offerTo(ctx, r, a, ids[i], OfferPatience, func(transfer.OfferUpdate) {})
-					if err != nil || refused != nil {
+					receipt, refused, err := n.hadAlready(ctx, r, a, ids[i])
+					switch {
+					case err != nil:
 						return err
+					case refused != nil && refused.Why == transfer.RefusedNotHosted:
+						return nil
+					case refused != nil:
+						return fmt.Errorf("it does not say: %s", refusalWords(*refused))
 					}
 					mu.Lock()
 					defer mu.Unlock()
@@ -245,6 +250,23 @@ func (n *Node) hadBy(ctx context.Context, a namespace.Address, ids []namespace.I
 	}
 	slices.Sort(silent)
 	return had, silent
+}
+
+// hadAlready offers a publication to r, but waits for the receipt of one that r had already: what it has to fetch first it did not
+// have in time, and may never get.
+func (n *Node) hadAlready(ctx context.Context, r *remote, a namespace.Address, id namespace.ID) (trust.Receipt, *transfer.OfferUpdate, error) {
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	var lacks *time.Timer
+	receipt, refused, err := n.offerTo(asking, r, a, id, OfferPatience, func(u transfer.OfferUpdate) {
+		if lacks == nil && (u.State == transfer.OfferQueued || u.State == transfer.OfferHave) {
+			lacks = time.AfterFunc(hadPatience, stop)
+		}
+	})
+	if lacks != nil && !lacks.Stop() && ctx.Err() == nil {
+		return trust.Receipt{}, nil, nil
+	}
+	return receipt, refused, err
 }
 
 var errUnreached = errors.New("not connected")

@@ -84,6 +84,7 @@ func (p *Policy) addClosed(closed []namespace.Closed, lists []*namespace.KeepLis
 	for _, list := range lists {
 		byID[list.ID()] = list
 	}
+	sorted := make(map[namespace.ID][]namespace.ID)
 	for _, c := range closed {
 		m := &member{key: c.Key, closed: true}
 		p.addMember(m)
@@ -97,8 +98,11 @@ func (p *Policy) addClosed(closed []namespace.Closed, lists []*namespace.KeepLis
 		if list.Namespace != p.address {
 			return refuse(WrongNamespace, "kept list %s is of %s, not of %s", c.Keep.Short(), list.Namespace, p.address)
 		}
-		m.kept = slices.Clone(list.Publications)
-		slices.SortFunc(m.kept, namespace.ID.Compare)
+		if sorted[c.Keep] == nil { // many may name one list, which can have 4 MiB
+			sorted[c.Keep] = slices.Clone(list.Publications)
+			slices.SortFunc(sorted[c.Keep], namespace.ID.Compare)
+		}
+		m.kept = sorted[c.Keep]
 	}
 	return nil
 }
