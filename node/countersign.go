@@ -49,10 +49,22 @@ func (n *Node) countersign(ctx context.Context, sp Space) error {
 		return err
 	}
 	slices.Reverse(todo) // the oldest first
+	made, of := len(own), make(map[nix.PublicKey]int)
 	for _, info := range todo {
 		if done[info.ID] {
+			of[info.Signer]++
+		}
+	}
+	for _, info := range todo {
+		switch {
+		case done[info.ID]:
+			continue
+		case made >= countersignMost, of[info.Signer] >= countersignEach:
+			n.Log.Debug("not countersigned: too many are already", "namespace", sp.Alias, "publication", info.ID.Short(), "by", info.Signer.Name)
 			continue
 		}
+		made++
+		of[info.Signer]++
 		if err := n.countersignOne(ctx, policy, root, info); err != nil {
 			return err
 		}

@@ -172,6 +172,14 @@ const (
 	// OfferPatience: a peer that says nothing of an offer for so long is given up, and after so long without a new peer nobody is
 	// waited for.
 	OfferPatience = 15 * time.Second
+	// countersignEach and countersignMost bound the publications of one writer, and of all, that are countersigned at a time: each
+	// takes a line of 121 bytes in the document when its writer is revoked, which must find room there (1 MiB), and one of the
+	// root's own 16,384 publications.
+	countersignEach = 4096
+	countersignMost = 6000
+	// offerStill: when nobody who was offered a publication came to have more of it for so long, nobody is waited for. A seed that is
+	// at work on others' may take minutes to begin.
+	offerStill = 10 * time.Minute
 	// hadPatience is how long a peer that says that it lacks something of a publication is waited for when it is asked whether it
 	// had it: one that has all of it says so at once.
 	hadPatience = time.Second / 2
@@ -183,6 +191,8 @@ const (
 	upkeepEvery = 10 * time.Second
 	// renewAtOnce bounds what one renewal uses; what is left has its turn at the next look.
 	renewAtOnce = 1000
+	// renewRoots bounds the roots that one renewal names, at 250 bytes each at most.
+	renewRoots = 8000
 	// seedMemory is how long it is believed who mirrors a namespace, and what they have of it.
 	seedMemory = 5 * time.Minute
 

@@ -40,7 +40,7 @@ func (n *Node) MakeCopies(ctx context.Context, r CopiesRequest) (report.Copies, 
 	if err := n.want(ctx, sp.Address, r.Copies, r.Publications); err != nil {
 		return report.Copies{}, err
 	}
-	o := &offering{node: n, space: sp, request: r, asked: make(map[peer.ID]bool), copies: make(map[peer.ID]report.Copy), refused: make(map[peer.ID]string)}
+	o := &offering{node: n, space: sp, request: r, asked: make(map[peer.ID]bool), copies: make(map[peer.ID]report.Copy), refused: make(map[peer.ID]string), have: make(map[peer.ID]uint64), moved: n.Now()}
 	if r.Patience == 0 {
 		o.request.Patience = OfferPatience
 	}
@@ -86,6 +86,8 @@ type offering struct {
 	copies  map[peer.ID]report.Copy // who has all of it: its last receipt
 	refused map[peer.ID]string
 	busy    int // peers that are being asked
+	have    map[peer.ID]uint64
+	moved   time.Time // when a peer last came to have more, or ended
 }
 
 // run offers to whoever is connected, and to whoever comes, until there are enough copies or nobody is left.
@@ -124,7 +126,7 @@ func (o *offering) run(ctx context.Context) {
 		case <-changed:
 		case <-ended:
 		case <-idle.C:
-			if _, busy := o.state(); !busy {
+			if _, busy := o.state(); !busy || o.still() {
 				return
 			}
 		}
@@ -150,6 +152,13 @@ func (o *offering) state() (enough, busy bool) {
 	return len(o.copies) >= o.request.Copies, o.busy > 0
 }
 
+// still reports whether for a long time no peer came to have more: those that are left say that they will, and do not.
+func (o *offering) still() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.node.Now().Sub(o.moved) > offerStill
+}
+
 // offerAll offers all publications to one peer.
 func (o *offering) offerAll(ctx context.Context, r *remote) {
 	id := r.conn.Peer()
@@ -171,6 +180,7 @@ func (o *offering) offerAll(ctx context.Context, r *remote) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.busy--
+	o.moved = o.node.Now()
 	switch {
 	case why == "":
 		o.copies[id] = copyOf(last, o.name(id))
@@ -183,6 +193,13 @@ func (o *offering) name(id peer.ID) string { return cmp.Or(o.request.Names[id], 
 
 // tell passes on what a peer says; of those that mirror nothing, nothing.
 func (o *offering) tell(id peer.ID, u transfer.OfferUpdate) {
+	if u.State == transfer.OfferHave {
+		o.mu.Lock()
+		if u.Have != o.have[id] {
+			o.have[id], o.moved = u.Have, o.node.Now()
+		}
+		o.mu.Unlock()
+	}
 	if o.request.Progress == nil || u.State == transfer.OfferQueued || u.Why == transfer.RefusedNotHosted {
 		return
 	}
@@ -264,18 +281,32 @@ func (n *Node) offerTo(ctx context.Context, r *remote, a namespace.Address, id n
 // offerWanted offers, in the background, what wants more copies than it has: every now and then, and when a peer comes.
 func (n *Node) offerWanted(ctx context.Context) {
 	tried := make(map[peer.ID]time.Time)
+	var (
+		all  sync.WaitGroup
+		mu   sync.Mutex
+		busy = make(map[peer.ID]bool) // a peer that takes long holds up itself alone
+	)
+	defer all.Wait()
 	for ctx.Err() == nil {
 		met := n.peers.arrivals()
-		var all sync.WaitGroup
 		now := n.Now()
 		for _, r := range n.peers.connected() {
-			if now.Sub(tried[r.conn.Peer()]) < offerEvery {
+			id := r.conn.Peer()
+			mu.Lock()
+			skip := busy[id] || now.Sub(tried[id]) < offerEvery
+			busy[id] = busy[id] || !skip
+			mu.Unlock()
+			if skip {
 				continue
 			}
-			tried[r.conn.Peer()] = now
-			all.Go(func() { n.offerWantedTo(ctx, r) })
+			tried[id] = now
+			all.Go(func() {
+				n.offerWantedTo(ctx, r)
+				mu.Lock()
+				defer mu.Unlock()
+				delete(busy, id)
+			})
 		}
-		all.Wait()
 		for id, at := range tried {
 			if now.Sub(at) > offerEvery && n.peers.named(id) == nil {
 				delete(tried, id)

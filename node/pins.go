@@ -205,25 +205,34 @@ func (n *Node) renewPinned(ctx context.Context, sp Space) error {
 	}
 	keep := d.Value().Keep
 	now := n.Now().UTC().Truncate(time.Second)
+	if key.Public() != sp.Address.Key() && policy.Now(now).After(d.Value().Expires) {
+		return nil // what a writer dates now is frozen, and would keep nothing alive
+	}
 	all, err := n.pinHistories(ctx, sp.Address)
 	if err != nil {
 		return err
 	}
 	pub := &namespace.Publication{Namespace: sp.Address, Time: now, Expires: now.Add(keep)}
+	roots := make(map[nix.StorePath]bool)
+gather:
 	for _, h := range all {
 		for _, v := range h.kept(now) {
+			if len(pub.Uses) >= renewAtOnce {
+				break gather
+			}
 			mine := key.Public() == sp.Address.Key() || v.Signer == key.Public()
 			if !mine || v.Lives.After(now.Add(keep/2)) || slices.Contains(pub.Uses, v.ID) {
 				continue
 			}
 			pub.Uses = append(pub.Uses, v.ID)
+			if len(roots)+len(v.Roots) > renewRoots {
+				continue // it lives by being used; the renewal has to stay within the format's size
+			}
 			for _, root := range v.Roots {
-				if !slices.Contains(pub.Roots, root) {
+				if !roots[root] {
+					roots[root] = true
 					pub.Roots = append(pub.Roots, root)
 				}
-			}
-			if len(pub.Uses) == renewAtOnce {
-				break
 			}
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/report"
-	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/trust"
 )
 
@@ -116,8 +115,8 @@ func (n *Node) copiesNow(ctx context.Context, sp Space, v trust.Verified, names 
 			continue
 		}
 		all.Go(func() {
-			receipt, refused, err := n.offerTo(ctx, r, sp.Address, v.Publication(), OfferPatience, func(transfer.OfferUpdate) {})
-			if err != nil || refused != nil {
+			receipt, refused, err := n.hadAlready(ctx, r, sp.Address, v.Publication())
+			if err != nil || refused != nil || receipt.IsZero() {
 				return
 			}
 			id := r.conn.Peer()
