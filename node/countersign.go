@@ -108,15 +108,7 @@ func (n *Node) countersignOne(ctx context.Context, policy *trust.Policy, root ni
 	if len(entries) == 0 || !info.Lives.After(now) {
 		return nil
 	}
-	raw, err := n.Catalog.RawPublication(ctx, policy.Address(), info.ID)
-	if err != nil {
-		return err
-	}
-	note, err := namespace.ParseNote(raw)
-	if err != nil {
-		return err
-	}
-	original, err := namespace.ParsePublication(note.Text)
+	original, err := n.publication(ctx, policy.Address(), info.ID)
 	if err != nil {
 		return err
 	}
@@ -178,18 +170,10 @@ func (n *Node) countersigns(ctx context.Context, a namespace.Address, info catal
 	}
 	said := make(map[content]bool)
 	for k, id := range []namespace.ID{info.Uses[0], info.ID} {
-		raw, err := n.Catalog.RawPublication(ctx, a, id)
+		p, err := n.publication(ctx, a, id)
 		if errors.Is(err, catalog.ErrNotFound) {
 			return false, nil
 		}
-		if err != nil {
-			return false, err
-		}
-		note, err := namespace.ParseNote(raw)
-		if err != nil {
-			return false, err
-		}
-		p, err := namespace.ParsePublication(note.Text)
 		if err != nil {
 			return false, err
 		}

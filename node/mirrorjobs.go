@@ -18,6 +18,24 @@ type mirrors struct {
 
 func newMirrors() *mirrors { return &mirrors{byAddress: make(map[namespace.Address]*mirror)} }
 
+// reconsider has everything looked at again that was refused in a namespace: its quota may be another one.
+func (s *mirrors) reconsider(a namespace.Address) {
+	s.mu.Lock()
+	m := s.byAddress[a]
+	s.mu.Unlock()
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range m.jobs {
+		if !j.running && j.refused != nil {
+			j.refused, j.due, j.pause = nil, time.Time{}, 0
+		}
+	}
+	m.tell()
+}
+
 func (s *mirrors) open(a namespace.Address) *mirror {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -170,6 +170,10 @@ func TestSeedQuota(t *testing.T) {
 		if c := alice.offers("acme-1", 1, fits...); !c.Enough() {
 			t.Errorf("what was taken is gone: %+v", c)
 		}
+		seed.seeds(a, 30_000_000)
+		if c := alice.offers("acme-1", 1, large...); !c.Enough() {
+			t.Errorf("with a larger quota: %+v", c)
+		}
 	})
 }
 

@@ -132,18 +132,10 @@ func (n *Node) narBytes(ctx context.Context, a namespace.Address, ids []namespac
 	seen := make(map[nix.NarHash]bool)
 	var sum uint64
 	for _, id := range ids {
-		raw, err := n.Catalog.RawPublication(ctx, a, id)
+		p, err := n.publication(ctx, a, id)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue // withdrawn meanwhile
 		}
-		if err != nil {
-			return sum, err
-		}
-		note, err := namespace.ParseNote(raw)
-		if err != nil {
-			return sum, err
-		}
-		p, err := namespace.ParsePublication(note.Text)
 		if err != nil {
 			return sum, err
 		}

@@ -213,7 +213,14 @@ func (s *spaces) changes() <-chan struct{} {
 // Put makes the node know a namespace, or changes what it does with it. The caller keeps the list across restarts.
 func (n *Node) Put(sp Space) error {
 	defer func() { n.upstreams.forget(sp.Address) }() // what its origin lacked a moment ago, it may have now
-	return n.spaces.put(sp)
+	old, known := n.spaces.get(sp.Address)
+	if err := n.spaces.put(sp); err != nil {
+		return err
+	}
+	if known && old.Seed && sp.Seed && old.Quota != sp.Quota {
+		n.mirrors.reconsider(sp.Address)
+	}
+	return nil
 }
 
 // Drop makes the node forget a namespace. What it holds of it stays in catalog and store.

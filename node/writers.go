@@ -374,17 +374,49 @@ func (n *Node) retraction(ctx context.Context, a namespace.Address, r *report.Re
 	return func(d *namespace.Document) { withdraw(d, append(ids, more...), r.Reason) }, nil
 }
 
-// denial denies every content that is published for p.
-func (n *Node) denial(ctx context.Context, a namespace.Address, p nix.StorePath, r *report.Retraction) (func(*namespace.Document), error) {
-	entries, err := n.Catalog.Lookup(ctx, a, p.Hash())
-	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+// publication is the text of a publication, whatever it counts for.
+func (n *Node) publication(ctx context.Context, a namespace.Address, id namespace.ID) (*namespace.Publication, error) {
+	raw, err := n.Catalog.RawPublication(ctx, a, id)
+	if err != nil {
 		return nil, err
 	}
+	note, err := namespace.ParseNote(raw)
+	if err != nil {
+		return nil, err
+	}
+	return namespace.ParsePublication(note.Text)
+}
+
+// denial denies every content that is published for p.
+func (n *Node) denial(ctx context.Context, a namespace.Address, p nix.StorePath, r *report.Retraction) (func(*namespace.Document), error) {
+	// The texts are read, all of them: what has expired, or counts from a later time on, may come back.
 	var denied []namespace.Denial
-	for _, v := range entries {
-		d := namespace.Denial{Path: p.Hash(), NarHash: v.Entry().NarHash, Reason: r.Reason}
-		if v.Path() == p && !slices.Contains(denied, d) {
-			denied = append(denied, d)
+	for info, err := range n.Catalog.Publications(ctx, a) {
+		if err != nil {
+			return nil, err
+		}
+		if info.Entries == 0 || info.Standing.State == trust.Refused {
+			continue
+		}
+		text, err := n.publication(ctx, a, info.ID)
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range text.Entries {
+			d := namespace.Denial{Path: p.Hash(), NarHash: text.Entries[i].NarHash, Reason: r.Reason}
+			if text.Entries[i].Path == p && !slices.Contains(denied, d) {
+				denied = append(denied, d)
+			}
+		}
+	}
+	if policy, ok := n.Catalog.Policy(a); ok { // what was denied before is not taken back again
+		if d, ok := policy.Document(); ok {
+			denied = slices.DeleteFunc(denied, func(x namespace.Denial) bool {
+				return slices.ContainsFunc(d.Value().Denied, func(o namespace.Denial) bool { return o.Path == x.Path && o.NarHash == x.NarHash })
+			})
 		}
 	}
 	if len(denied) == 0 {
