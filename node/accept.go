@@ -12,7 +12,28 @@ import (
 // them only when all of each is here.
 func (n *Node) acceptAll(ctx context.Context, a namespace.Address, pubs []trust.Publication) ([]catalog.AddResult, error) {
 	sp, known := n.spaces.get(a)
-	return n.Catalog.AddAll(ctx, pubs, !known || !sp.Seed)
+	results, err := n.Catalog.AddAll(ctx, pubs, !known || !sp.Seed)
+	if err != nil || known && sp.Seed {
+		return results, err
+	}
+	if sp, known = n.spaces.get(a); !known || !sp.Seed {
+		return results, nil
+	}
+	for i, r := range results { // it came to be mirrored meanwhile, and what is here was looked at before these came
+		if r.Err != nil || !r.New {
+			continue
+		}
+		at, err := n.storedAt(ctx, a, pubs[i].ID())
+		if err != nil {
+			return results, err
+		}
+		if at.IsZero() {
+			if err := n.Catalog.Unlist(ctx, a, pubs[i].ID()); err != nil {
+				return results, err
+			}
+		}
+	}
+	return results, nil
 }
 
 // accept takes in one.
