@@ -21,6 +21,7 @@ func house() rules {
 
 			{"content", 1, "nix", ""},
 			{"nix/daemon", 1, "nix", "clock exec net os"},
+			{"internal/queue", 1, "internal/durable nix", "os"},
 			{"origin", 1, "nix", "clock http net"},
 			{"nix/nixtest", 1, "nix", "exec os"},
 			{"internal/handover", 1, "", "clock net os"},
@@ -28,6 +29,7 @@ func house() rules {
 			{"internal/durable/durabletest", 1, "internal/durable", "os"},
 
 			{"namespace", 2, "content nix", ""},
+			{"nix/watch", 2, "nix/daemon nix", "clock os"},
 
 			{"trust", 3, "namespace content nix", ""},
 			{"peer", 3, "", "net"},
@@ -61,7 +63,7 @@ func house() rules {
 
 			{"cmd/flurry", 9, "node httpgateway control " +
 				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
-				"catalog store transfer dht report trust peer namespace content nix internal/durable internal/handover",
+				"catalog store transfer dht report trust peer namespace content nix/watch nix internal/durable internal/handover internal/queue",
 				"clock exec http libp2p net os"},
 			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
 			{"cmd/flurry/e2e", 9, "internal/netlab nix/nixtest", "clock exec http net os"},

@@ -70,6 +70,27 @@ func (o Options) socket() string {
 	return filepath.Join(defaultStateDir, "daemon-socket/socket")
 }
 
+// StoreDir is the directory in which the files of /nix/store lie.
+func (o Options) StoreDir() string { return o.realDir() }
+
+// Database is the directory of the database in which Nix keeps what is valid. For a daemon elsewhere than it usually is
+// that is a guess.
+func (o Options) Database() string {
+	_, rest, _ := strings.Cut(o.Remote, "?")
+	if query, err := url.ParseQuery(rest); err == nil {
+		if state := query.Get("state"); state != "" {
+			return filepath.Join(state, "db")
+		}
+		if root := query.Get("root"); root != "" {
+			return filepath.Join(root, defaultStateDir, "db")
+		}
+	}
+	if o.StateDir != "" {
+		return filepath.Join(o.StateDir, "db")
+	}
+	return filepath.Join(defaultStateDir, "db")
+}
+
 // realDir is where the files of /nix/store lie.
 func (o Options) realDir() string {
 	if o.RealDir != "" {

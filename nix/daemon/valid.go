@@ -80,6 +80,11 @@ func (s *Store) BuiltSince(ctx context.Context, before []nix.StorePath) ([]PathI
 	return built, nil
 }
 
+// Infos returns what Nix knows of those of paths that are valid, in no order.
+func (s *Store) Infos(ctx context.Context, paths []nix.StorePath) ([]PathInfo, error) {
+	return s.pathInfosLeft(ctx, paths)
+}
+
 // pathInfosLeft is pathInfos without those that are not valid any more.
 func (s *Store) pathInfosLeft(ctx context.Context, paths []nix.StorePath) ([]PathInfo, error) {
 	for {
