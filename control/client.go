@@ -76,6 +76,16 @@ func (c *Client) Publish(ctx context.Context, r PublishRequest, progress func(re
 	return post[report.Publish](ctx, c, "publish", r, progress)
 }
 
+// Automatic changes what is published without being named.
+func (c *Client) Automatic(ctx context.Context, r AutomaticRequest) (report.Automatic, error) {
+	return post[report.Automatic](ctx, c, "automatic", r, func(struct{}) {})
+}
+
+// Queue has paths published later.
+func (c *Client) Queue(ctx context.Context, r QueueRequest) (report.Queued, error) {
+	return post[report.Queued](ctx, c, "queue", r, func(struct{}) {})
+}
+
 // Writers asks who may publish.
 func (c *Client) Writers(ctx context.Context, r NamespaceRequest) (report.Writers, error) {
 	return get[report.Writers](ctx, c, "writers/"+segment(r.Namespace), nil)

@@ -16,6 +16,7 @@
 //	GET  /v1/health
 //	POST /v1/use, /v1/leave, /v1/new, /v1/stop-seed, /v1/add-writer, /v1/writer-key, /v1/plan-revocation, /v1/revoke,
 //	     /v1/retract, /v1/edit, /v1/pin                                a request of this package as JSON
+//	POST /v1/automatic, /v1/queue                                                       likewise
 //	POST /v1/publish, /v1/copies, /v1/seed, /v1/wait, /v1/check        the same; progress comes before the answer
 //
 // An answer is one JSON object on a line of its own. Those with progress send objects with "event":"progress" before it.
@@ -40,6 +41,10 @@ type Daemon interface {
 	New(ctx context.Context, r NewRequest) (report.New, error)
 	// Publish calls progress, from one goroutine at a time, while it works.
 	Publish(ctx context.Context, r PublishRequest, progress func(report.PublishProgress)) (report.Publish, error)
+	// Automatic changes what is published without being named.
+	Automatic(ctx context.Context, r AutomaticRequest) (report.Automatic, error)
+	// Queue has paths published later, with others. They are on the disk when it returns.
+	Queue(ctx context.Context, r QueueRequest) (report.Queued, error)
 	Writers(ctx context.Context, r NamespaceRequest) (report.Writers, error)
 	AddWriter(ctx context.Context, r AddWriterRequest) (report.WriterChange, error)
 	// WriterKey makes a key here that may become a writer's, and gives its public half.
@@ -130,6 +135,22 @@ type PublishRequest struct {
 	KeepLast  int           `json:"keep_last,omitempty"` // versions of the pin
 	KeepFor   time.Duration `json:"keep_for,omitempty"`  // instead of KeepLast
 	Unnamed   bool          `json:"unnamed,omitempty"`   // nobody named the paths: those that are excluded are left out
+}
+
+// AutomaticRequest says what is published to a namespace from now on without being named.
+type AutomaticRequest struct {
+	Namespace string   `json:"namespace"`
+	When      string   `json:"when"` // manual, hook or always
+	Full      bool     `json:"full,omitempty"`
+	Exclude   []string `json:"exclude,omitempty"`
+	LeaveOut  []string `json:"leave_out,omitempty"`
+	MaxSize   uint64   `json:"max_size,omitempty"` // as in PublishRequest
+}
+
+// QueueRequest gives paths that were just built.
+type QueueRequest struct {
+	Namespaces []string `json:"namespaces,omitempty"` // none: all that take what a hook gives
+	Paths      []string `json:"paths"`                // store paths
 }
 
 // NamespaceRequest asks about a namespace, an alias or a key.

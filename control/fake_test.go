@@ -48,6 +48,16 @@ func (f *fake) New(_ context.Context, r NewRequest) (report.New, error) {
 	return report.New{Schema: "flurry/new/1", Alias: r.Name}, f.err
 }
 
+func (f *fake) Automatic(_ context.Context, r AutomaticRequest) (report.Automatic, error) {
+	f.asked = r
+	return report.Automatic{Schema: "flurry/automatic/1", Namespace: r.Namespace}, f.err
+}
+
+func (f *fake) Queue(_ context.Context, r QueueRequest) (report.Queued, error) {
+	f.asked = r
+	return report.Queued{Schema: "flurry/queued/1", Paths: len(r.Paths)}, f.err
+}
+
 func (f *fake) Writers(_ context.Context, r NamespaceRequest) (report.Writers, error) {
 	f.asked = r
 	return report.Writers{Schema: "flurry/writers/1", Alias: r.Namespace, Writers: []report.Writer{}}, f.err

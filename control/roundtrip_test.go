@@ -95,6 +95,13 @@ func TestRoundTrip(t *testing.T) {
 		{"publish", func(ctx context.Context) (any, error) {
 			return c.Publish(ctx, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, nil)
 		}, PublishRequest{"n", []string{path}, "k", true, true, []string{"a*"}, []string{"b*"}, 9, time.Hour, "p", 3, time.Minute, true}, done("n")},
+		{"automatic", func(ctx context.Context) (any, error) {
+			return c.Automatic(ctx, AutomaticRequest{"n", "always", true, []string{"a*"}, []string{"b*"}, 9})
+		}, AutomaticRequest{"n", "always", true, []string{"a*"}, []string{"b*"}, 9}, report.Automatic{Schema: "flurry/automatic/1", Namespace: "n"}},
+		{"queue", func(ctx context.Context) (any, error) {
+			return c.Queue(ctx, QueueRequest{[]string{"n"}, []string{path}})
+		},
+			QueueRequest{[]string{"n"}, []string{path}}, report.Queued{Schema: "flurry/queued/1", Paths: 1}},
 		{"check", func(ctx context.Context) (any, error) { return c.Check(ctx, CheckRequest{}, nil) }, CheckRequest{},
 			report.Check{Schema: "flurry/check/1", Event: "done", Chunks: 7, Damaged: []string{}}},
 		{"collect", func(ctx context.Context) (any, error) { return c.Collect(ctx, CollectRequest{true}, nil) }, CollectRequest{true},

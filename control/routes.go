@@ -54,6 +54,8 @@ func newHandler(d Daemon, roles Roles) http.Handler {
 	act(mux, "POST /v1/leave", guard{roles, Admin, "change what this machine's Nix accepts"}, d.Leave)
 	act(mux, "POST /v1/new", guard{roles, Admin, "make namespaces on this machine"}, d.New)
 	stream(mux, "POST /v1/publish", guard{roles, Publisher, "publish on this machine"}, d.Publish)
+	act(mux, "POST /v1/automatic", guard{roles, Admin, "have what all users build published"}, d.Automatic)
+	act(mux, "POST /v1/queue", guard{roles, Publisher, "publish on this machine"}, d.Queue)
 	stream(mux, "POST /v1/copies", guard{roles, Publisher, "publish on this machine"}, d.Copies)
 	stream(mux, "POST /v1/seed", guard{roles, Admin, "change what this machine mirrors"}, d.Seed)
 	act(mux, "POST /v1/stop-seed", guard{roles, Admin, "change what this machine mirrors"}, d.StopSeed)

@@ -66,6 +66,8 @@ type Space struct {
 	Origin string
 	// Share overrides the node's setting.
 	Share Share
+	// Automatic is what is published to it without being named.
+	Automatic Automatic
 	// Peers are places to ask for it first.
 	Peers []peer.Hint
 	// Declared says where the configuration file names it; empty for what commands added.

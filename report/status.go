@@ -18,6 +18,7 @@ type Status struct {
 	Sharing    Sharing     `json:"sharing"`
 	Network    Network     `json:"network"`
 	Store      Store       `json:"store"`
+	Queue      *Queue      `json:"queue,omitempty"` // what is published by itself
 	Namespaces []Namespace `json:"namespaces"`
 	Peers      []Peer      `json:"peers,omitempty"`
 	Problems   []Problem   `json:"problems"`
@@ -105,7 +106,9 @@ type Namespace struct {
 	Synced       *time.Time `json:"synced,omitempty"`
 	Serial       uint64     `json:"serial"`
 	Expires      *time.Time `json:"expires,omitempty"`
-	Serving      int        `json:"serving"` // connected peers that answer for it
+	Serving      int        `json:"serving"`           // connected peers that answer for it
+	Publish      string     `json:"publish,omitempty"` // hook, always: what is published without being named
+	Queued       int        `json:"queued"`            // paths that wait to be published
 	Problems     []string   `json:"problems"`
 	Note         string     `json:"note,omitempty"`
 }
@@ -132,6 +135,7 @@ func (s Status) PrintText(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "sharing  %s: %s sent, %s of it to the internet\n", s.Sharing.words(), size(s.Traffic.Sent), size(s.Traffic.SentWAN))
 	fmt.Fprintf(w, "network  %s\n", s.Network.words())
 	fmt.Fprintf(w, "store    %s; disk has %s free\n", s.Store.held(), size(s.Store.DiskFree))
+	s.Queue.print(w, now)
 	s.printNamespaces(w, now)
 	s.printPeers(w, now)
 	for _, p := range s.Problems {

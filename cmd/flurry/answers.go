@@ -48,6 +48,7 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	if c := v.node.Clock(); c.Ahead.Abs() > report.MaxSkew {
 		s.Problems = append(s.Problems, *report.ClockSkew(c.Ahead, c.Peers))
 	}
+	v.unnamedStatus(&s)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.Problems = append(s.Problems, v.warnings...)

@@ -43,6 +43,8 @@ type config struct {
 	Quota, Reserve int64 // bytes; 0: no quota, and the reserve that fits the disk
 	Collect        bool  // give up by itself what is not to be kept: only who knows all namespaces of the state may
 
+	Automatic bool // publish what hooks give and what is built, where namespaces take it: a daemon does
+
 	Upstream []nix.PublicKey // whose signatures leave a path out
 	Exclude  []string
 	MaxSize  uint64
@@ -312,7 +314,7 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 			return wrong("key_file", err)
 		}
 	}
-	sp := node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers, Seed: f.Seed, Origin: f.Origin}
+	sp := node.Space{Alias: alias, Address: a, Use: f.Use, Share: share, Peers: peers, Seed: f.Seed, Origin: f.Origin, Automatic: node.Automatic{Full: f.Full}}
 	for _, one := range []struct {
 		key  string
 		read func() error
@@ -321,6 +323,10 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 		{"promise", func() (err error) { sp.Promise, err = parsePromise(f.Promise); return err }},
 		{"stop_after_copies", func() (err error) { sp.StopAfter, err = parseStopAfter(f.StopAfter); return err }},
 		{"until", func() (err error) { sp.Until, err = parseUntil(f.Until); return err }},
+		{"publish", func() (err error) { sp.Automatic.When, err = node.ParseWhen(f.Publish); return err }},
+		{"exclude", func() error { sp.Automatic.Exclude = f.Exclude; return checkGlobs(f.Exclude) }},
+		{"leave_out", func() error { sp.Automatic.LeaveOut = f.LeaveOut; return checkGlobs(f.LeaveOut) }},
+		{"max_size", func() (err error) { sp.Automatic.MaxSize, err = parseLargest(f.MaxSize); return err }},
 	} {
 		if err := one.read(); err != nil {
 			return wrong(one.key, err)
@@ -338,6 +344,15 @@ func parseSeedQuota(s string) (uint64, error) {
 	if err == nil && n <= 0 {
 		err = fmt.Errorf("%.40q leaves no room for anything", s)
 	}
+	return uint64(n), err
+}
+
+// parseLargest reads the largest NAR of what is published; empty: as everywhere.
+func parseLargest(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := parseSize(s)
 	return uint64(n), err
 }
 

@@ -77,6 +77,11 @@ type fileNamespace struct {
 	Promise   string   `toml:"promise,omitempty"`           // of a seed
 	StopAfter int      `toml:"stop_after_copies,omitempty"` // of a seed: it ends when others have so many
 	Until     string   `toml:"until,omitempty"`             // given to all until then although it is mirrored no more
+	Publish   string   `toml:"publish,omitempty"`           // manual | hook | always
+	Exclude   []string `toml:"exclude,omitempty"`           // of what is published so
+	LeaveOut  []string `toml:"leave_out,omitempty"`         // of what is published so
+	MaxSize   string   `toml:"max_size,omitempty"`          // of what is published so
+	Full      bool     `toml:"full,omitempty"`              // of what is published so
 }
 
 // bootstrap is a list of PEER, or "default" or "none". This version comes with no peers of its own, so that both words mean
@@ -110,7 +115,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
 	return []string{"share.on_metered", "share.in_place", "share.lan_networks", "network.announce", "network.relay", "network.connections",
-		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold", "namespace.*.only", "namespace.*.publish"}
+		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold", "namespace.*.only"}
 }
 
 // defaultFile is an empty file: every key with its default. Where the state and the socket are depends on who runs it.

@@ -126,8 +126,13 @@ func (sh *shell) configWith(f daemonFlags, given func(flag string) bool) (config
 		cfg.Quota, cfg.Reserve = p.quota.bytes, p.reserve.bytes
 	}
 	cfg.NixConf = sh.nixConfDir()
-	cfg.Nix = daemon.Options{Socket: sh.getenv("NIX_DAEMON_SOCKET_PATH"), StateDir: sh.getenv("NIX_STATE_DIR"), Remote: sh.getenv("NIX_REMOTE")}
+	cfg.Nix = sh.nixOptions()
 	return cfg, nil
+}
+
+// nixOptions say where this machine's Nix is, as the environment has it.
+func (sh *shell) nixOptions() daemon.Options {
+	return daemon.Options{Socket: sh.getenv("NIX_DAEMON_SOCKET_PATH"), StateDir: sh.getenv("NIX_STATE_DIR"), Remote: sh.getenv("NIX_REMOTE")}
 }
 
 // apply puts the flags that were given over what the file says.
@@ -215,7 +220,7 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config, seated func(*instanc
 		return err
 	}
 	log := sh.logger()
-	cfg.Collect = true
+	cfg.Collect, cfg.Automatic = true, true
 	i, err := openWhenFree(ctx, cfg, log, seated != nil)
 	if err != nil {
 		return stateProblem(cfg.State, sh.uid, err)

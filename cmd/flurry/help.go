@@ -102,6 +102,9 @@ func flagForm(f *pflag.Flag) string {
 	case "bool", "count":
 		return form
 	}
+	if f.NoOptDefVal != "" {
+		return form + "[=" + name + "]"
+	}
 	return form + " " + name
 }
 

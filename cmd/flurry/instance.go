@@ -52,6 +52,9 @@ type instance struct {
 	// wrap, if not nil, changes how other nodes are answered: the demo's liar has one.
 	wrap func(transfer.Handler) transfer.Handler
 
+	drainer *drainer // nil: nothing is published without being named
+	builds  *builds
+
 	room struct { // what hasRoom last found
 		sync.Mutex
 		asked  time.Time
@@ -174,6 +177,9 @@ func (i *instance) start(ctx context.Context) (err error) {
 	})
 	i.group.Go(func() error { i.node.Wait(); return nil })
 	i.group.Go(func() error { return i.verbs().stopWhenCopied(i.ctx, copiesEvery) })
+	if i.cfg.Automatic {
+		i.verbs().publishUnnamed()
+	}
 	for _, l := range i.gatewayAt {
 		servers.Add(1)
 		i.group.Go(func() error {

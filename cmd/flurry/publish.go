@@ -25,6 +25,7 @@ func (sh *shell) publishCommand() *cobra.Command {
 	c := control.CopiesRequest{Copies: -1}
 	var pathsFrom string
 	var loopback bool
+	var auto unnamed
 	cmd := &cobra.Command{
 		Use:               "publish NAMESPACE [PATH…]",
 		Short:             "give paths, and all they need, to a namespace",
@@ -32,17 +33,26 @@ func (sh *shell) publishCommand() *cobra.Command {
 		Args:              sh.args(1, most),
 		ValidArgsFunction: sh.completePublish,
 		SuggestFor:        []string{"push", "upload", "copy"},
-		Example:           "  flurry publish acme-1 ./result --dry-run\n  nix build --print-out-paths | flurry publish acme-1",
+		Example:           "  flurry publish acme-1 ./result --dry-run\n  flurry publish acme-1 --always --exclude '*-secrets'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Namespace = args[0]
 			if err := checkPublish(cmd, r); err != nil {
 				return err
 			}
+			r.Key = sh.givenSecret()
+			if auto.asked() {
+				if err := auto.check(cmd, args); err != nil {
+					return err
+				}
+				if auto.watch {
+					return sh.watchBuilds(cmd.Context(), r, c)
+				}
+				return sh.publishUnnamed(cmd.Context(), auto, r)
+			}
 			var err error
 			if r.Paths, err = sh.paths(r.Namespace, args[1:], pathsFrom); err != nil {
 				return err
 			}
-			r.Key = sh.givenSecret()
 			return sh.publishCopied(cmd.Context(), r, c, loopback)
 		},
 	}
@@ -58,6 +68,7 @@ func (sh *shell) publishCommand() *cobra.Command {
 	f.IntVar(&r.KeepLast, "keep-last", 1, "keep the last `N` versions of the pin")
 	f.Var((*durationFlag)(&r.KeepFor), "keep-for", "keep versions of the pin for `DURATION`, instead of a number")
 	f.StringVar(&pathsFrom, "paths-from", "", "read paths from `FILE`, one a line; - is stdin")
+	auto.flags(cmd)
 	loopbackFlag(f, &loopback)
 	return cmd
 }

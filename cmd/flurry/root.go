@@ -152,7 +152,7 @@ func (sh *shell) command() *cobra.Command {
 	add("host", sh.seedCommand())
 	add("look", sh.statusCommand(), sh.whyCommand(), sh.waitCommand())
 	add("machine", sh.daemonCommand(), sh.storeCommand(), sh.demoCommand(), sh.completionCommand())
-	root.AddCommand(sh.manCommand())
+	root.AddCommand(sh.manCommand(), sh.hookCommand())
 	return root
 }
 

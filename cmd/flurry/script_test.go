@@ -41,6 +41,8 @@ func TestScripts(t *testing.T) {
 			"listen":    cmdListen,
 			"reachable": cmdReachable,
 			"nixbuild":  cmdNixBuild,
+			"ownbuild":  cmdOwnBuild,
+			"until":     cmdUntil,
 			"damage":    cmdDamage,
 			"screen":    cmdScreen,
 			"expand":    cmdExpand,
@@ -91,15 +93,23 @@ func scriptKey(name string, seed byte) pair {
 	return pair{public: text(key[ed25519.SeedSize:]), secret: text(key)}
 }
 
-// conditions knows [nix], a Nix that this user can build with, and [root].
+// conditions knows [nix], a Nix that this user can build with, [ownnix], one with which they can in a store of a script's
+// own, and [root].
 func conditions(t *testing.T) func(string) (bool, error) {
 	nix := sync.OnceValue(func() error { return tryNix(t) })
+	own := sync.OnceValue(func() error {
+		_, err := ownBuild(t.TempDir(), "probe", "", nil)
+		return err
+	})
 	return func(cond string) (bool, error) {
 		switch cond {
 		case "root":
 			return os.Getuid() == 0, nil
-		case "nix":
+		case "nix", "ownnix":
 			err := nix()
+			if cond == "ownnix" && err == nil {
+				err = own()
+			}
 			if err != nil && os.Getenv("FLURRY_REQUIRE_NIX") == "1" {
 				return false, fmt.Errorf("FLURRY_REQUIRE_NIX=1, and %w", err)
 			}

@@ -263,3 +263,59 @@ func cmdMute(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 }
+
+// ownBuild builds a derivation of that name in a Nix store below root, which is nobody else's: what is built there no other
+// script sees, and what is collected there none misses. The path is as it stands in /nix/store.
+func ownBuild(root, name, needs string, environ []string, options ...string) (string, error) {
+	script := "echo $needs $name > $out"
+	expression := fmt.Sprintf(`{ needs }: derivation { name = %q; needs = if needs == "" then "" else builtins.storePath needs; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" %q ]; }`, name, script)
+	args := []string{"--no-out-link", "--option", "sandbox", "true", "--option", "sandbox-paths", "/bin /usr /lib /lib64", "--option", "build-users-group", "",
+		"--option", "substituters", "", "--argstr", "needs", needs, "-E", expression}
+	cmd := exec.Command("nix-build", append(args, options...)...)
+	cmd.Env = append(append(os.Environ(), environ...), "NIX_REMOTE=local?root="+root)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("nix-build in a store of its own: %w: %s", err, said.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// cmdOwnBuild builds in the script's own Nix store, $WORK/own, and puts the path into a variable:
+// ownbuild VARIABLE NAME [NEEDS] [-- NIX-BUILD-OPTIONS…]
+func cmdOwnBuild(ts *testscript.TestScript, neg bool, args []string) {
+	var options []string
+	if at := slices.Index(args, "--"); at >= 0 {
+		args, options = args[:at], args[at+1:]
+	}
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: ownbuild VARIABLE NAME [NEEDS] [-- OPTIONS…]")
+	}
+	needs := ""
+	if len(args) == 3 {
+		needs = args[2]
+	}
+	path, err := ownBuild(filepath.Join(ts.Getenv("WORK"), "own"), args[1], needs, []string{"XDG_CACHE_HOME=" + ts.Getenv("XDG_CACHE_HOME"), "HOME=" + ts.Getenv("HOME")}, options...)
+	ts.Check(err)
+	ts.Setenv(args[0], path)
+}
+
+// cmdUntil runs a command again and again until its output matches: until PATTERN PROGRAM ARGS…
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN PROGRAM ARGS…")
+	}
+	want := regexp.MustCompile("(?m)" + args[0])
+	deadline := time.Now().Add(waitTime)
+	for tick := time.NewTicker(300 * time.Millisecond); ; <-tick.C {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			tick.Stop()
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("in vain was waited for %q", args[0])
+		}
+	}
+}

@@ -146,6 +146,14 @@ func (f *spacesFile) write(list []node.Space) error {
 	for _, sp := range list {
 		fmt.Fprintf(out, "\n[namespace.%s]\n", tomlKey(sp.Alias))
 		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String(), Seed: sp.Seed, Origin: sp.Origin}
+		auto := sp.Automatic
+		table.Exclude, table.LeaveOut, table.Full = auto.Exclude, auto.LeaveOut, auto.Full
+		if auto.When != node.WhenManual {
+			table.Publish = auto.When.String()
+		}
+		if auto.MaxSize > 0 {
+			table.MaxSize = strconv.FormatUint(auto.MaxSize, 10)
+		}
 		if sp.Quota > 0 {
 			table.Quota = strconv.FormatUint(sp.Quota, 10)
 		}

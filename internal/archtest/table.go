@@ -21,7 +21,7 @@ func house() rules {
 
 			{"content", 1, "nix", ""},
 			{"nix/daemon", 1, "nix", "clock exec net os"},
-			{"internal/queue", 1, "internal/durable nix", "os"},
+			{"internal/spool", 1, "internal/durable nix", "os"},
 			{"origin", 1, "nix", "clock http net"},
 			{"nix/nixtest", 1, "nix", "exec os"},
 			{"internal/handover", 1, "", "clock net os"},
@@ -63,7 +63,7 @@ func house() rules {
 
 			{"cmd/flurry", 9, "node httpgateway control " +
 				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
-				"catalog store transfer dht report trust peer namespace content nix/watch nix internal/durable internal/handover internal/queue",
+				"catalog store transfer dht report trust peer namespace content nix/watch nix internal/durable internal/handover internal/spool",
 				"clock exec http libp2p net os"},
 			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
 			{"cmd/flurry/e2e", 9, "internal/netlab nix/nixtest", "clock exec http net os"},
@@ -76,6 +76,8 @@ func house() rules {
 			{"cmd/flurry/verbpublish.go", "pinName", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/units.go", "number", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/derivation.go", "firstOutput", "a regular expression cannot be changed once it is made"},
+			{"cmd/flurry/hook.go", "plainWord", "a regular expression cannot be changed once it is made"},
+			{"cmd/flurry/hook.go", "oneOutput", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/configproblem.go", "wrongType", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/configproblem.go", "noTable", "a regular expression cannot be changed once it is made"},
 			{"catalog/disk/disk.go", "context.Background", "Pebble hands its logger none"},

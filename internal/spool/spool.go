@@ -1,11 +1,11 @@
-// Package queue keeps, on the disk, the store paths that are to be published: what a build hook or the watch over this
+// Package spool keeps, on the disk, the store paths that are to be published: what a build hook or the watch over this
 // machine's Nix found, until it is published or cannot be.
 //
 // It owns the directory queue in a state directory, and the form of the files in it: one entry a file, written whole or
 // not at all, so that neither a crash of who adds nor one of who publishes loses or tears one. Many processes may add at
 // once, among them ones of root's in the directory of another user; one removes. It decides nothing: when something is
 // published, to what, and what becomes of failures is for its user to say.
-package queue
+package spool
 
 import (
 	"crypto/rand"

@@ -1,4 +1,4 @@
-package queue
+package spool
 
 // Bounds on what lies on the disk. Builds add to it without anybody looking.
 const (
