@@ -52,13 +52,26 @@ func NewRewriter(b *Body, slots []nix.PathHash) (*Rewriter, error) {
 // in any order, and a rewrite that straddles two of them is done half in each.
 // It panics when the body has no chunk i.
 func (r *Rewriter) Chunk(i int, normalised []byte) []byte {
+	return r.overwrite(i, normalised, func(k int) []byte { return r.texts[r.slots[k]][:] })
+}
+
+// Normalise is the inverse of Chunk: it overwrites the NAR's bytes of chunk i, in
+// place, with the normalised ones, whatever stood where hash parts go, and
+// returns them. That they are the chunk is for the caller to verify.
+func (r *Rewriter) Normalise(i int, nar []byte) []byte {
+	placeholder := []byte(Placeholder)
+	return r.overwrite(i, nar, func(int) []byte { return placeholder })
+}
+
+// overwrite writes text(k) to the place of each rewrite k that touches chunk i.
+func (r *Rewriter) overwrite(i int, data []byte, text func(k int) []byte) []byte {
 	start, end := r.chunks.Start(i), r.chunks.Start(i+1)
-	end = min(end, start+uint64(len(normalised)))
+	end = min(end, start+uint64(len(data)))
 	first := sort.Search(len(r.places), func(k int) bool { return r.places[k]+hashChars > start })
 	for k := first; k < len(r.places) && r.places[k] < end; k++ {
 		place := r.places[k]
 		from, to := max(place, start), min(place+hashChars, end)
-		copy(normalised[from-start:to-start], r.texts[r.slots[k]][from-place:])
+		copy(data[from-start:to-start], text(k)[from-place:])
 	}
-	return normalised
+	return data
 }

@@ -34,6 +34,17 @@ func TestRewriterAtEveryBorder(t *testing.T) {
 		if got := assemble(t, b, hashes, chunks); !bytes.Equal(got, nar) {
 			t.Errorf("cut into %v: got %q", lengths, got)
 		}
+		r, err := NewRewriter(b, make([]nix.PathHash, len(hashes))) // which hashes does not matter
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest = nar
+		for i, n := range lengths {
+			if got := r.Normalise(i, bytes.Clone(rest[:n])); !bytes.Equal(got, chunks[i]) {
+				t.Errorf("cut into %v: chunk %d normalised is %q", lengths, i, got)
+			}
+			rest = rest[n:]
+		}
 	}
 	check(len(nar))
 	for i := 1; i < len(nar); i++ {

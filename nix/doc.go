@@ -8,7 +8,7 @@
 //
 // The package will not talk to a network or to a Nix daemon (nix/daemon does),
 // will not decide whom to trust (trust does), and will not unpack an archive
-// to a disk: a NAR is data, and only [DumpNar] ever opens a file.
+// to a disk: a NAR is data, and only [DumpNar] and [NarFile] ever open a file.
 //
 // Formats follow the Nix source: libstore/path.cc, libstore/nar-info.cc,
 // libstore/path-info.cc, libutil/hash.cc, libutil/archive.cc.

@@ -16,7 +16,18 @@ import (
 // is neither file, link nor directory, and what no Nix could unpack, are
 // errors; what was written by then is no NAR.
 func DumpNar(w io.Writer, path string) error {
-	d := dumper{newNarWriter(w)}
+	d := dumper{narWriter: newNarWriter(w)}
+	return d.dump(path)
+}
+
+// dumper writes a tree of the file system.
+type dumper struct {
+	*narWriter
+	// skip, where it is not nil, is told of each file instead of its contents being written.
+	skip func(path string, info fs.FileInfo) error
+}
+
+func (d dumper) dump(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return fmt.Errorf("dump: %w", err)
@@ -27,11 +38,6 @@ func DumpNar(w io.Writer, path string) error {
 	}
 	d.flush()
 	return d.err
-}
-
-// dumper writes a tree of the file system.
-type dumper struct {
-	*narWriter
 }
 
 // node writes what is at path. The type is what the directory said; the file is
@@ -98,27 +104,42 @@ func readDirectory(path string) ([]fs.DirEntry, error) {
 }
 
 func (d dumper) file(path string) error {
-	// Whatever came into the file's place since the directory was read, opening
-	// it neither follows a link nor waits for the other end of a pipe.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return fmt.Errorf("dump: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("dump: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("dump %s: it was replaced while it was read", quote(path))
-	}
 	// Nix asks for the owner's bit alone.
 	d.beginContents(info.Mode()&0o100 != 0, uint64(info.Size()))
-	if err := d.contents(f, info.Size()); err != nil {
+	if d.skip != nil {
+		err = d.skip(path, info)
+	} else {
+		err = d.contents(f, info.Size())
+	}
+	if err != nil {
 		return fmt.Errorf("dump %s: %w", quote(path), err)
 	}
 	d.pad(uint64(info.Size()))
 	return d.err
+}
+
+// openRegular opens a file, and nothing else: whatever came into its place since
+// the directory was read, opening it neither follows a link nor waits for the
+// other end of a pipe.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s was replaced while it was read", quote(path))
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
 }
 
 // contents writes exactly size bytes of r, straight from r into the buffer. It

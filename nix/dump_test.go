@@ -180,7 +180,7 @@ func TestReplacedFilesAreNoticed(t *testing.T) {
 		dir:              0,
 		dir + "/dirlink": os.ModeDir,
 	} {
-		if err := (dumper{newNarWriter(io.Discard)}).node(path, mode); err == nil {
+		if err := (dumper{narWriter: newNarWriter(io.Discard)}).node(path, mode); err == nil {
 			t.Errorf("%s was dumped as %v", path, mode)
 		}
 	}
@@ -201,7 +201,7 @@ func TestFilesThatChangeSizeAreErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
-			d := dumper{newNarWriter(&got)}
+			d := dumper{narWriter: newNarWriter(&got)}
 			err = d.contents(f, int64(size))
 			d.flush()
 			f.Close()

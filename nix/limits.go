@@ -65,6 +65,12 @@ const (
 	// bytes: large enough that system calls cost nothing beside the copying.
 	narBuffer = 256 << 10
 
+	// MaxNarFrame is how much of a NAR may be other than the contents of files
+	// for it to be read at any place, in bytes: it is held in memory. A file
+	// takes some 200, so that it is enough for 40,000 files; a Linux source tree
+	// has 80,000, and few paths have more than a thousand.
+	MaxNarFrame = 8 << 20
+
 	// maxQuoted is how much of a wrong value an error message repeats.
 	maxQuoted = 64
 )

@@ -119,12 +119,22 @@ func (c *collection) mark(ctx context.Context) error {
 			return err
 		}
 	}
+	var placed []content.BodyID
 	for i := len(c.survey.claims) - 1; i >= 0; i-- {
-		for _, id := range c.survey.claims[i].bodies {
-			if err := c.marks.mark(ctx, id, rank(i+1), true); err != nil {
+		x := c.survey.claims[i]
+		for _, id := range x.bodies {
+			mark := c.marks.mark
+			if c.node.placed(x.address, id) { // its chunks need not be here as well
+				placed = append(placed, id)
+				mark = c.marks.markBody
+			}
+			if err := mark(ctx, id, rank(i+1), true); err != nil {
 				return err
 			}
 		}
+	}
+	if err := c.markPlaced(ctx, placed); err != nil {
+		return err
 	}
 	for _, id := range append(c.survey.dead, c.node.takeDropped(c.request.DryRun)...) {
 		if err := c.marks.mark(ctx, id, 0, true); err != nil {
@@ -256,6 +266,9 @@ func (c *collection) sweep(ctx context.Context, need int64) (freed int64, err er
 // finish says what went, and why.
 func (c *collection) finish(ctx context.Context) error {
 	sums := map[worth]int64{worthNothing: c.marks.sums[0]}
+	if !c.request.DryRun {
+		c.node.places.spare.Store(0)
+	}
 	for i, x := range c.survey.claims[:c.lost] {
 		if !x.lost {
 			continue
@@ -274,6 +287,10 @@ func (c *collection) finish(ctx context.Context) error {
 		if sums[of.worth] > 0 {
 			c.out.Why = append(c.out.Why, report.CollectedWhy{Reason: of.reason, Bytes: sums[of.worth]})
 		}
+	}
+	if c.marks.spared > 0 {
+		named += c.marks.spared
+		c.out.Why = append(c.out.Why, report.CollectedWhy{Reason: "in-place", Bytes: c.marks.spared})
 	}
 	if rest := c.out.Bytes - named; rest > 0 {
 		c.out.Why = append(c.out.Why, report.CollectedWhy{Reason: "orphan", Bytes: rest})

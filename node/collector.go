@@ -50,7 +50,7 @@ func (w *watch) look(ctx context.Context) {
 		need = 0
 	}
 	serials := n.serials()
-	if need == 0 && now.Before(w.due) && same(serials, w.serials) && !n.hasDropped() {
+	if need == 0 && now.Before(w.due) && same(serials, w.serials) && !n.hasDropped() && n.spareBytes() < spareMost {
 		return
 	}
 	w.due = now.Add(collectDue)

@@ -23,6 +23,8 @@ type marks struct {
 	seed  maphash.Seed
 	ranks map[uint64]rank
 	sums  map[rank]int64 // bytes that the store has of what has a rank, for those that were asked for
+	// spared is how many of the bytes that go are had from /nix/store as well.
+	spared int64
 }
 
 func newMarks(n *Node) *marks {
@@ -51,6 +53,23 @@ func (m *marks) mark(ctx context.Context, id content.BodyID, r rank, counted boo
 		}
 	}
 	return nil
+}
+
+// markBody is mark without the chunks.
+func (m *marks) markBody(ctx context.Context, id content.BodyID, r rank, counted bool) error {
+	return m.one(ctx, store.BodyKey(id), r, counted)
+}
+
+// spare lets go what has no rank yet, since it is had from /nix/store as well.
+func (m *marks) spare(ctx context.Context, k store.Key) error {
+	h := m.hash(k)
+	if _, named := m.ranks[h]; named {
+		return nil
+	}
+	m.ranks[h] = 0
+	bytes, _, err := m.node.Store.Stored(ctx, k)
+	m.spared += bytes
+	return err
 }
 
 func (m *marks) one(ctx context.Context, k store.Key, r rank, counted bool) error {

@@ -110,6 +110,14 @@ func (f *Nar) WriteRange(ctx context.Context, w io.Writer, off, n int64) error {
 	if off < 0 || n < 0 || off+n > f.Size() {
 		return fmt.Errorf("range %d+%d is outside of the NAR's %d bytes", off, n, f.Size())
 	}
+	err := f.writeRange(ctx, w, off, n)
+	if err == nil && off+n == f.Size() { // the end: Nix has all of it
+		f.node.places.expect(f.verified)
+	}
+	return err
+}
+
+func (f *Nar) writeRange(ctx context.Context, w io.Writer, off, n int64) error {
 	switch whole := off == 0 && n == f.Size(); {
 	case n == 0:
 		return nil

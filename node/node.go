@@ -59,6 +59,9 @@ type Needs struct {
 	Origin func(url string) (Origin, error)
 	// Named are the peers that hints led to. Nil: none.
 	Named func(hints []peer.Hint) []peer.ID
+	// InPlace is what of Store reads from /nix/store, and Installed says what Nix has there. Nil: all content lies in the store.
+	InPlace   InPlace
+	Installed Installed
 }
 
 // Settings are the choices of whoever runs the node.
@@ -95,6 +98,7 @@ type Node struct {
 	mirrors   *mirrors
 	pulls     *pulls
 	demand    *demand
+	places    *places
 	editing   chan struct{} // holds a token while a document is edited
 	// collecting holds a token while content is collected.
 	collecting chan struct{}
@@ -133,6 +137,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.mirrors = newMirrors()
 	n.pulls = newPulls()
 	n.demand = newDemand(needs.Now)
+	n.places = newPlaces(n)
 	n.wishes = make(chan struct{}, 1)
 	n.editing = make(chan struct{}, 1)
 	n.collecting, n.pressure = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -148,6 +153,9 @@ func (n *Node) Start(ctx context.Context) error {
 	n.tasks.Go(n.keepUp)
 	if n.settings.Collect {
 		n.tasks.Go(n.collectAll)
+	}
+	if n.InPlace != nil {
+		n.tasks.Go(n.keepPlaces)
 	}
 	return nil
 }

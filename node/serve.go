@@ -165,7 +165,7 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 				lacking = true
 				err = out.flush()
 			} else {
-				err = out.add(i, frame)
+				err = out.add(i, s.packed(frame))
 			}
 			if err != nil {
 				return err
@@ -180,6 +180,14 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 		return transfer.ErrAbsent
 	}
 	return nil
+}
+
+// packed encodes what comes from /nix/store as it is there.
+func (s *Server) packed(f store.Frame) store.Frame {
+	if s.node.InPlace == nil || f.Encoding != store.Raw {
+		return f
+	}
+	return s.node.Codec.Encode(nil, f.Data)
 }
 
 // runWriter gathers chunks into runs.

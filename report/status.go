@@ -92,6 +92,9 @@ type Store struct {
 	Packs    int   `json:"packs"`
 	DiskFree int64 `json:"disk_free"`
 	Reserve  int64 `json:"reserve"`
+
+	InPlacePaths int    `json:"in_place_paths"` // paths that are read from /nix/store, and lie nowhere else
+	InPlace      uint64 `json:"in_place"`       // bytes of their NARs
 }
 
 // Namespace is one line of the table of namespaces.
@@ -134,7 +137,7 @@ func (s Status) PrintText(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "saved    %s of NARs for %s received (%s of it from the LAN)\n", size(s.Traffic.NarBytes), size(s.Traffic.Received), size(s.Traffic.ReceivedLAN))
 	fmt.Fprintf(w, "sharing  %s: %s sent, %s of it to the internet\n", s.Sharing.words(), size(s.Traffic.Sent), size(s.Traffic.SentWAN))
 	fmt.Fprintf(w, "network  %s\n", s.Network.words())
-	fmt.Fprintf(w, "store    %s; disk has %s free\n", s.Store.held(), size(s.Store.DiskFree))
+	fmt.Fprintf(w, "store    %s%s; disk has %s free\n", s.Store.held(), s.Store.beside(), size(s.Store.DiskFree))
 	s.Queue.print(w, now)
 	s.printNamespaces(w, now)
 	s.printPeers(w, now)
@@ -194,6 +197,14 @@ func (s Store) held() string {
 		return size(s.Bytes) + ", no quota"
 	}
 	return size(s.Bytes) + " of " + size(s.Quota)
+}
+
+// beside is what is read from /nix/store.
+func (s Store) beside() string {
+	if s.InPlacePaths == 0 {
+		return ""
+	}
+	return ", plus " + size(s.InPlace) + " in place in /nix/store"
 }
 
 // PrintText writes what lies on the disk.

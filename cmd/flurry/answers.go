@@ -36,6 +36,9 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 		return s, err
 	}
 	s.Store = report.Store{Bytes: p.Bytes, Quota: p.Quota, Chunks: p.Chunks, Packs: p.Packs, DiskFree: p.DiskFree, Reserve: p.Reserve}
+	if v.inPlace != nil {
+		s.Store.InPlacePaths, s.Store.InPlace = v.inPlace.Size()
+	}
 	if full := fullness(v.cfg.State, p); full != nil {
 		s.Problems = append(s.Problems, *full)
 	}

@@ -43,6 +43,8 @@ type config struct {
 	Quota, Reserve int64 // bytes; 0: no quota, and the reserve that fits the disk
 	Collect        bool  // give up by itself what is not to be kept: only who knows all namespaces of the state may
 
+	InPlace bool // what is merely used and Nix has is read from /nix/store, and kept nowhere else
+
 	Automatic bool // publish what hooks give and what is built, where namespaces take it: a daemon does
 
 	Upstream []nix.PublicKey // whose signatures leave a path out
@@ -102,7 +104,7 @@ func (e *keyError) Error() string { return quotedKey(e.key) + ": " + e.err.Error
 // check turns the words of the file into values. The error is the first wrong one's.
 func (p *parsed) check() error {
 	f, c := p.file, &p.config
-	*c = config{Gateway: f.Gateway.Listen, Sign: f.Gateway.Sign, Port: f.Network.Port, LAN: f.Network.LAN, WAN: f.Network.WAN,
+	*c = config{Gateway: f.Gateway.Listen, Sign: f.Gateway.Sign, Port: f.Network.Port, LAN: f.Network.LAN, WAN: f.Network.WAN, InPlace: f.Share.InPlace,
 		Exclude: f.Publish.Exclude, Admins: f.Control.Admins, Publishers: f.Control.Publishers}
 	var err error
 	wrong := func(table, key string, e error) {

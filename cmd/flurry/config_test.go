@@ -164,7 +164,7 @@ func TestBadConfig(t *testing.T) {
 		// What this version has not.
 		"[store]\ns3 = \"\"":           `x:2: "s3" in [store] is not in this version (flurry ` + version + `)`,
 		"[public]\nlisten = \"\"":      `x:1: [public] is not in this version (flurry ` + version + `)`,
-		"[share]\nin_place = true":     `x:2: "in_place" in [share] is not in this version (flurry ` + version + `)`,
+		"[share]\non_metered = true":   `x:2: "on_metered" in [share] is not in this version (flurry ` + version + `)`,
 		"[namespace.a]\nthreshold = 2": `x:2: "threshold" in [namespace.a] is not in this version (flurry ` + version + `)`,
 		// Wrong types.
 		"state = 7":                              `x:1: "state" is a whole number and should be a string`,

@@ -35,8 +35,9 @@ type fileGateway struct {
 }
 
 type fileShare struct {
-	Mode   string `toml:"mode"`
-	Upload string `toml:"upload"`
+	Mode    string `toml:"mode"`
+	Upload  string `toml:"upload"`
+	InPlace bool   `toml:"in_place"`
 }
 
 type fileNetwork struct {
@@ -114,7 +115,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
-	return []string{"share.on_metered", "share.in_place", "share.lan_networks", "network.announce", "network.relay", "network.connections",
+	return []string{"share.on_metered", "share.lan_networks", "network.announce", "network.relay", "network.connections",
 		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold", "namespace.*.only"}
 }
 
@@ -122,7 +123,7 @@ func laterKeys() []string {
 func defaultFile() fileConfig {
 	return fileConfig{
 		Gateway: fileGateway{Listen: []string{"127.0.0.1:7669", "[::1]:7669"}, Sign: true, BudgetLAN: "50ms", BudgetWAN: "300ms"},
-		Share:   fileShare{Mode: "lan", Upload: "10Mbit"},
+		Share:   fileShare{Mode: "lan", Upload: "10Mbit", InPlace: true},
 		Network: fileNetwork{Port: 7670, LAN: true, WAN: true},
 		Store:   fileStore{Quota: "20GiB", Reserve: "auto"},
 		Publish: filePublish{Upstream: []string{"cache.nixos.org"}, MaxSize: "0"},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/flurry-nix/flurry/catalog"
 	catalogdisk "github.com/flurry-nix/flurry/catalog/disk"
+	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/httpgateway"
 	"github.com/flurry-nix/flurry/nix"
@@ -23,6 +24,7 @@ import (
 	"github.com/flurry-nix/flurry/report"
 	"github.com/flurry-nix/flurry/store"
 	storedisk "github.com/flurry-nix/flurry/store/disk"
+	"github.com/flurry-nix/flurry/store/inplace"
 	"github.com/flurry-nix/flurry/transfer"
 )
 
@@ -51,6 +53,9 @@ type instance struct {
 
 	// wrap, if not nil, changes how other nodes are answered: the demo's liar has one.
 	wrap func(transfer.Handler) transfer.Handler
+
+	nixPaths *nixPaths      // nil: nothing is read from /nix/store
+	inPlace  *inplace.Store // packs, and what is read from there
 
 	drainer *drainer // nil: nothing is published without being named
 	builds  *builds
@@ -93,7 +98,13 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 	if i.local, err = i.keys.local(); err != nil {
 		return nil, err
 	}
-	i.node = node.New(node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now, Origin: openOrigin, Named: i.namedPeers},
+	needs := node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now, Origin: openOrigin, Named: i.namedPeers}
+	if cfg.InPlace && cfg.Automatic {
+		i.nixPaths = newNixPaths(cfg.Nix, log)
+		i.inPlace = inplace.New(i.packs, i.codec, i.nixPaths, func(p nix.StorePath, id content.BodyID, why error) { i.node.LostPlace(p, id, why) })
+		needs.Store, needs.InPlace, needs.Installed = i.inPlace, i.inPlace, installed{cfg.Nix}
+	}
+	i.node = node.New(needs,
 		node.Settings{Share: cfg.Share, TrustedByNix: nixTrusts(cfg.NixConf), HoleFilled: pathIsThere, BudgetLAN: cfg.BudgetLAN, BudgetWAN: cfg.Budget, Collect: cfg.Collect})
 	if i.spaces, err = openSpaces(filepath.Join(cfg.State, "namespaces.toml"), cfg.Spaces); err != nil {
 		return nil, err
@@ -179,6 +190,9 @@ func (i *instance) start(ctx context.Context) (err error) {
 	i.group.Go(func() error { return i.verbs().stopWhenCopied(i.ctx, copiesEvery) })
 	if i.cfg.Automatic {
 		i.verbs().publishUnnamed()
+	}
+	if i.nixPaths != nil {
+		i.group.Go(func() error { return i.nixPaths.run(i.ctx) })
 	}
 	for _, l := range i.gatewayAt {
 		servers.Add(1)

@@ -15,7 +15,7 @@ func house() rules {
 	return rules{
 		module: "github.com/flurry-nix/flurry",
 		rows: []row{
-			{"nix", 0, "", "os"}, // os: dump.go, which archives a path
+			{"nix", 0, "", "os"}, // os: dump.go and narfile.go, which archive a path
 			{"internal/durable", 0, "", "os"},
 			{"internal/archtest", 0, "", "os"},
 
@@ -45,6 +45,7 @@ func house() rules {
 			{"catalog/disk", 5, "catalog", "os pebble"},
 			{"catalog/catalogtest", 5, "catalog trust namespace content nix", "clock"},
 			{"store/disk", 5, "store namespace content internal/durable", "clock os pebble"},
+			{"store/inplace", 5, "store content nix", ""},
 			{"store/storetest", 5, "store namespace content", "clock"},
 			{"dht/kad", 5, "dht peer", "clock libp2p os pebble"},
 			{"dht/dhttest", 5, "dht peer", "clock"},
@@ -62,7 +63,7 @@ func house() rules {
 			{"control", 8, "report namespace nix", "clock http net os"},
 
 			{"cmd/flurry", 9, "node httpgateway control " +
-				"catalog/disk store/disk dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
+				"catalog/disk store/disk store/inplace dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
 				"catalog store transfer dht report trust peer namespace content nix/watch nix internal/durable internal/handover internal/spool",
 				"clock exec http libp2p net os"},
 			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},

@@ -1,0 +1,437 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flurry-nix/flurry/catalog"
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/dht"
+	"github.com/flurry-nix/flurry/namespace"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/trust"
+)
+
+// InPlace is the part of a store that reads chunks from this machine's /nix/store. *inplace.Store is one.
+type InPlace interface {
+	// Place has the chunks of a body read from the files of a path.
+	Place(p nix.StorePath, id content.BodyID, b *content.Body) error
+	// Withdraw ends that.
+	Withdraw(p nix.StorePath)
+	// Placed reports whether some path has all chunks of a body.
+	Placed(id content.BodyID) bool
+	// Places are the paths that chunks are read from.
+	Places() []nix.StorePath
+	// Check withdraws what is gone, and returns what was made anew.
+	Check(ctx context.Context) ([]nix.StorePath, error)
+}
+
+// Installed tells what this machine's Nix knows. *daemon.Store is one.
+type Installed interface {
+	// Infos returns what is known of those of paths that are valid.
+	Infos(ctx context.Context, paths []nix.StorePath) ([]daemon.PathInfo, error)
+}
+
+// places keeps content that Nix has imported from lying here twice: it is read from /nix/store, and what lies in the store
+// goes with the next collection. Only what is merely used is: what is published or mirrored here was promised to others, and
+// does not depend on Nix's collector.
+type places struct {
+	node  *Node
+	given chan trust.Verified // NARs that Nix was given
+	spare atomic.Int64        // raw bytes that lie in the store as well, at most
+
+	// Of keepPlaces alone.
+	waiting map[placeKey]*toPlace
+
+	mu  sync.Mutex
+	of  map[nix.StorePath][]namespace.Address // who listed what is placed
+	bad map[nix.StorePath]bool                // is not what Nix says: until the next start
+}
+
+type placeKey struct {
+	address namespace.Address
+	path    nix.PathHash
+}
+
+// toPlace is a path that Nix was given and may have imported by now.
+type toPlace struct {
+	verified trust.Verified
+	until    time.Time
+}
+
+// refresh finds out the body of what came from an origin: it is known only when all of it has come.
+func (w *toPlace) refresh(ctx context.Context, c *catalog.Catalog) error {
+	if w.verified.Entry().HasBody() {
+		return nil
+	}
+	entries, err := c.Lookup(ctx, w.verified.Address(), w.verified.Path().Hash())
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil
+	}
+	for _, v := range entries {
+		if v.Entry().HasBody() && v.Entry().NarHash == w.verified.Entry().NarHash {
+			w.verified = v
+		}
+	}
+	return err
+}
+
+func newPlaces(n *Node) *places {
+	return &places{node: n, given: make(chan trust.Verified, placeQueue), waiting: make(map[placeKey]*toPlace), of: make(map[nix.StorePath][]namespace.Address), bad: make(map[nix.StorePath]bool)}
+}
+
+// expect notes that Nix was given a NAR, and will have imported it soon. What finds no room is found by the next round.
+func (p *places) expect(v trust.Verified) {
+	if p.node.InPlace == nil {
+		return
+	}
+	select {
+	case p.given <- v:
+	default:
+	}
+}
+
+// keepPlaces places what Nix has imported, and looks after what is placed, until ctx ends.
+func (n *Node) keepPlaces(ctx context.Context) {
+	p := n.places
+	var round, check time.Time
+	tick := time.NewTicker(placeEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		now := n.Now()
+		if !now.Before(round) {
+			round, check = now.Add(placeRound), now.Add(placeCheck)
+			if err := p.round(ctx); err != nil {
+				p.say(ctx, err)
+				round = now.Add(placeCheck)
+			}
+		}
+		if !now.Before(check) {
+			check = now.Add(placeCheck)
+			p.say(ctx, p.check(ctx))
+		}
+		select {
+		case v := <-p.given:
+			p.wait(v)
+			continue
+		case <-tick.C:
+			p.say(ctx, p.placeWaiting(ctx))
+		case <-ctx.Done():
+		}
+	}
+}
+
+// say logs what went wrong. That there is no Nix is nothing wrong.
+func (p *places) say(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, daemon.ErrNoNix) {
+		p.node.Log.Debug("what Nix has imported is not known", "err", err)
+	}
+}
+
+func (p *places) wait(v trust.Verified) {
+	if p.node.worthOf(v.Address()) != worthCached || len(p.waiting) >= placeQueue {
+		return
+	}
+	p.waiting[placeKey{v.Address(), v.Path().Hash()}] = &toPlace{v, p.node.Now().Add(placeWait)}
+}
+
+// placeWaiting places those of the given paths that are valid by now.
+func (p *places) placeWaiting(ctx context.Context) error {
+	if len(p.waiting) == 0 {
+		return nil
+	}
+	var all []trust.Verified
+	now := p.node.Now()
+	for k, w := range p.waiting {
+		if now.After(w.until) {
+			delete(p.waiting, k)
+			continue
+		}
+		if err := w.refresh(ctx, p.node.Catalog); err != nil {
+			return err
+		}
+		all = append(all, w.verified)
+	}
+	placed, err := p.place(ctx, all)
+	for _, v := range placed {
+		delete(p.waiting, placeKey{v.Address(), v.Path().Hash()})
+	}
+	return err
+}
+
+// round looks at all that is merely used and here: what is valid is placed, and what is placed and not used any more withdrawn.
+func (p *places) round(ctx context.Context) error {
+	n := p.node
+	known := make(map[nix.StorePath]bool)
+	for _, a := range n.Catalog.Namespaces() {
+		if n.worthOf(a) != worthCached {
+			continue
+		}
+		var some []trust.Verified
+		place := func() error {
+			_, err := p.place(ctx, some)
+			some = some[:0]
+			return err
+		}
+		for use, err := range n.Catalog.Bodies(ctx, a) {
+			if errors.Is(err, catalog.ErrNotFound) {
+				break // it was left just now
+			}
+			if err != nil {
+				return err
+			}
+			v, ok, err := p.held(ctx, a, use)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			known[v.Path()] = true
+			if some = append(some, v); len(some) == placeBatch {
+				if err := place(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := place(); err != nil {
+			return err
+		}
+	}
+	for _, path := range n.InPlace.Places() {
+		if !known[path] {
+			p.withdraw(path)
+		}
+	}
+	return nil
+}
+
+// held is what a body is used for, if that is proven and the body is here. Whether its chunks are is not asked: Nix may have
+// them.
+func (p *places) held(ctx context.Context, a namespace.Address, use catalog.BodyUse) (v trust.Verified, ok bool, err error) {
+	n := p.node
+	if has, err := n.Store.Has(ctx, store.BodyKey(use.Body)); err != nil || !has {
+		return v, false, err
+	}
+	entries, err := n.Catalog.Lookup(ctx, a, use.Path)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return v, false, nil
+	}
+	if err != nil {
+		return v, false, err
+	}
+	for _, v := range entries {
+		if v.Entry().Body == use.Body {
+			return v, true, nil
+		}
+	}
+	return v, false, nil
+}
+
+// place asks Nix about paths, and places those that are valid and what was published. It returns those that need not be asked
+// about again.
+func (p *places) place(ctx context.Context, all []trust.Verified) (settled []trust.Verified, err error) {
+	n := p.node
+	if len(all) == 0 {
+		return nil, nil
+	}
+	paths := make([]nix.StorePath, len(all))
+	for i, v := range all {
+		paths[i] = v.Path()
+	}
+	infos, err := n.Installed.Infos(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	valid := make(map[nix.StorePath]daemon.PathInfo, len(infos))
+	for _, info := range infos {
+		valid[info.Path] = info
+	}
+	for _, v := range all {
+		info, ok := valid[v.Path()]
+		if !ok {
+			continue
+		}
+		if info.NarHash != v.Entry().NarHash {
+			settled = append(settled, v) // Nix has another build of it
+			continue
+		}
+		done, err := p.placeOne(ctx, v)
+		if err != nil {
+			return settled, err
+		}
+		if done {
+			settled = append(settled, v)
+		}
+	}
+	return settled, nil
+}
+
+// placeOne places a path that is valid with the hash that v says. It is false while that cannot be yet: its proof or its body
+// comes a moment after Nix was given the NAR.
+func (p *places) placeOne(ctx context.Context, v trust.Verified) (bool, error) {
+	n, path := p.node, v.Path()
+	if proven, err := n.Catalog.Proven(ctx, v); err != nil || !proven || !v.Entry().HasBody() {
+		return false, err
+	}
+	p.mu.Lock()
+	bad := p.bad[path]
+	p.mu.Unlock()
+	if bad || n.InPlace.Placed(v.Entry().Body) && p.listed(path, v.Address()) {
+		return true, nil
+	}
+	b, err := n.localBody(ctx, v.Entry().Body)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	p.list(path, v.Address())
+	if err := n.InPlace.Place(path, b.id, b.body); err != nil {
+		p.unlist(path)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		n.Log.Debug("not served in place", "path", path.Base(), "err", err)
+		return true, nil
+	}
+	if len(b.body.Chunks) == 0 {
+		return true, nil
+	}
+	_, twice, err := n.Store.Stored(ctx, store.ChunkKey(b.body.Chunks[0].ID))
+	if twice {
+		p.spare.Add(int64(b.body.Size))
+	}
+	return true, err
+}
+
+func (p *places) listed(path nix.StorePath, a namespace.Address) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range p.of[path] {
+		if one == a {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *places) list(path nix.StorePath, a namespace.Address) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of[path] = append(p.of[path], a)
+}
+
+func (p *places) unlist(path nix.StorePath) []namespace.Address {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of := p.of[path]
+	delete(p.of, path)
+	return of
+}
+
+func (p *places) withdraw(path nix.StorePath) {
+	p.unlist(path)
+	p.node.InPlace.Withdraw(path)
+}
+
+// check looks after what is placed: what is gone is withdrawn, of what was made anew Nix is asked whether it is what it was.
+func (p *places) check(ctx context.Context) error {
+	n := p.node
+	changed, err := n.InPlace.Check(ctx)
+	if err != nil {
+		return err
+	}
+	var all []trust.Verified
+	for _, path := range changed {
+		for _, a := range p.unlist(path) {
+			entries, err := n.Catalog.Lookup(ctx, a, path.Hash())
+			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+				return err
+			}
+			for _, v := range entries {
+				if v.Path() == path {
+					all = append(all, v)
+				}
+			}
+		}
+		n.InPlace.Withdraw(path)
+	}
+	if len(changed) > 0 {
+		n.bodies.forget()
+	}
+	_, err = p.place(ctx, all)
+	return err
+}
+
+// LostPlace notes that a path that chunks were read from is gone, or is not what it was: this node has its content no more.
+func (n *Node) LostPlace(path nix.StorePath, id content.BodyID, why error) {
+	p := n.places
+	of := p.unlist(path)
+	n.bodies.forget() // others may have shared chunks with it
+	n.revision.Add(1)
+	if errors.Is(why, fs.ErrNotExist) {
+		n.Log.Debug("Nix has collected what was served in place", "path", path.Base())
+	} else {
+		p.mu.Lock()
+		p.bad[path] = true
+		p.mu.Unlock()
+		n.Log.Error("a path in the Nix store is not what was imported; it is not given to others: nix-store --verify-path says more", "path", path.Base(), "err", why)
+	}
+	router := n.router()
+	if router == nil {
+		return
+	}
+	n.tasks.Go(func(ctx context.Context) {
+		for _, a := range of {
+			if err := n.withdrawLost(ctx, router, a, path, id); err != nil && ctx.Err() == nil {
+				n.Log.Warn("what is not here any more is still announced", "path", path.Base(), "err", err)
+			}
+		}
+	})
+}
+
+// withdrawLost takes back the announcement of a path, unless it is here all the same.
+func (n *Node) withdrawLost(ctx context.Context, router dht.Router, a namespace.Address, path nix.StorePath, id content.BodyID) error {
+	b, err := n.localBody(ctx, id)
+	if err == nil {
+		if has, err := hasAll(ctx, n.Store, b); err != nil || has {
+			return err
+		}
+	} else if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	return router.Withdraw(ctx, dht.PathKey(a, path.Hash()))
+}
+
+// placed reports whether content of a namespace that is merely used is read from /nix/store: as long as Nix has it.
+func (n *Node) placed(a namespace.Address, id content.BodyID) bool {
+	return n.InPlace != nil && n.worthOf(a) == worthCached && n.InPlace.Placed(id)
+}
+
+// spareBytes is how much may lie in the store although it is read from /nix/store as well.
+func (n *Node) spareBytes() int64 { return n.places.spare.Load() }
+
+// markPlaced gives up what lies in the store of bodies that are read from /nix/store, where nothing better names it.
+func (c *collection) markPlaced(ctx context.Context, ids []content.BodyID) error {
+	for _, id := range ids {
+		chunks, err := c.marks.chunks(ctx, id)
+		if err != nil {
+			return fmt.Errorf("body %s: %w", id, err)
+		}
+		for _, piece := range chunks {
+			if err := c.marks.spare(ctx, store.ChunkKey(piece.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package inplace
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/store"
+)
+
+// opened is a path that can be read. It never changes.
+type opened struct {
+	place    *place
+	nar      *nix.NarFile
+	body     *content.Body
+	index    *content.Index
+	rewriter *content.Rewriter
+}
+
+func (o *opened) cost() int {
+	return o.nar.Cost() + 56*len(o.body.Chunks) + 28*len(o.body.Rewrites) + 512
+}
+
+// ready keeps the paths that were read last, within openBytes.
+type ready struct {
+	cost   int
+	order  *list.List // of *opened, last used first
+	byPath map[nix.StorePath]*list.Element
+}
+
+func newReady() *ready {
+	return &ready{order: list.New(), byPath: make(map[nix.StorePath]*list.Element)}
+}
+
+func (r *ready) get(p *place) *opened {
+	e, ok := r.byPath[p.path]
+	if !ok || e.Value.(*opened).place != p {
+		return nil
+	}
+	r.order.MoveToFront(e)
+	return e.Value.(*opened)
+}
+
+func (r *ready) put(o *opened) {
+	r.drop(o.place.path)
+	r.byPath[o.place.path] = r.order.PushFront(o)
+	r.cost += o.cost()
+	for r.cost > openBytes && r.order.Len() > 1 {
+		r.drop(r.order.Back().Value.(*opened).place.path)
+	}
+}
+
+func (r *ready) drop(p nix.StorePath) {
+	if e, ok := r.byPath[p]; ok {
+		r.cost -= r.order.Remove(e).(*opened).cost()
+		delete(r.byPath, p)
+	}
+}
+
+// open makes a place readable.
+func (s *Store) open(ctx context.Context, p *place) (*opened, error) {
+	s.mu.Lock()
+	o := s.ready.get(p)
+	s.mu.Unlock()
+	if o != nil {
+		return o, nil
+	}
+	raw, err := store.Get(ctx, s.Collector, s.codec, store.BodyKey(p.body))
+	if err != nil {
+		return nil, err
+	}
+	body, err := content.ParseBody(raw)
+	if err != nil {
+		return nil, err
+	}
+	nar, err := s.paths.Nar(p.path)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(nar.Size()) != body.Size {
+		return nil, fmt.Errorf("the NAR of %s has %d bytes, and had %d", p.path.Base(), nar.Size(), body.Size)
+	}
+	rewriter, err := content.NewRewriter(body, make([]nix.PathHash, body.Slots())) // which hashes there are does not matter
+	if err != nil {
+		return nil, err
+	}
+	o = &opened{p, nar, body, body.Index(), rewriter}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table.places[p.path] == p {
+		s.ready.put(o)
+	}
+	return o, nil
+}

@@ -1,0 +1,223 @@
+package inplace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/store"
+)
+
+// Paths is this machine's Nix store.
+type Paths interface {
+	// Nar returns the NAR of a path as its files are now. One that is gone is an fs.ErrNotExist.
+	Nar(p nix.StorePath) (*nix.NarFile, error)
+	// Stamp changes when the path is made anew. One that is gone is an fs.ErrNotExist.
+	Stamp(p nix.StorePath) (uint64, error)
+	// Hold keeps Nix from collecting p for some minutes, as well as it can: Nix may be away. It is called before each
+	// reading, and does not wait for long.
+	Hold(ctx context.Context, p nix.StorePath)
+}
+
+// Lost is told that a path was withdrawn from the table because of err: an fs.ErrNotExist when Nix has collected it.
+type Lost func(p nix.StorePath, body content.BodyID, err error)
+
+// Store is a store whose chunks may lie in paths, too. Its methods are safe for concurrent use.
+type Store struct {
+	store.Collector
+	codec *store.Codec
+	paths Paths
+	lost  Lost
+
+	mu    sync.RWMutex
+	table *table
+	ready *ready
+}
+
+// New adds paths to the store below.
+func New(below store.Collector, codec *store.Codec, paths Paths, lost Lost) *Store {
+	return &Store{Collector: below, codec: codec, paths: paths, lost: lost, table: newTable(), ready: newReady()}
+}
+
+// Place has the chunks of a body read from the files of a path, whose NAR they and the path's hashes make up: its user has
+// proven that, and that the path is valid. Placing a path again replaces what was placed. ErrManyFiles of package nix says
+// that it has too many files.
+func (s *Store) Place(p nix.StorePath, id content.BodyID, b *content.Body) error {
+	stamp, err := s.paths.Stamp(p)
+	if err != nil {
+		return err
+	}
+	nar, err := s.paths.Nar(p)
+	if err != nil {
+		return err
+	}
+	if uint64(nar.Size()) != b.Size {
+		return fmt.Errorf("the NAR of %s has %d bytes, its body says %d", p.Base(), nar.Size(), b.Size)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready.drop(p)
+	s.table.add(&place{path: p, body: id, size: b.Size, stamp: stamp}, b.Chunks)
+	return nil
+}
+
+// Withdraw ends the reading from a path. Nobody is told.
+func (s *Store) Withdraw(p nix.StorePath) { s.withdraw(p) }
+
+func (s *Store) withdraw(p nix.StorePath) *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready.drop(p)
+	return s.table.remove(p)
+}
+
+// lose withdraws what a reading found not to be what it was, unless it was placed anew meanwhile.
+func (s *Store) lose(p *place, why error) {
+	s.mu.Lock()
+	current := s.table.places[p.path] == p
+	if current {
+		s.ready.drop(p.path)
+		s.table.remove(p.path)
+	}
+	s.mu.Unlock()
+	if current {
+		s.lost(p.path, p.body, why)
+	}
+}
+
+// Placed reports whether some path has all chunks of a body.
+func (s *Store) Placed(id content.BodyID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.table.bodies[id] > 0
+}
+
+// Places are the paths that chunks are read from, in no order.
+func (s *Store) Places() []nix.StorePath {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]nix.StorePath, 0, len(s.table.places))
+	for p := range s.table.places {
+		all = append(all, p)
+	}
+	return all
+}
+
+// Size is how many paths chunks are read from, and how many bytes their NARs have.
+func (s *Store) Size() (paths int, bytes uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.table.places), s.table.bytes
+}
+
+// Check looks whether the paths are there, and as they were when they were placed. What is gone is withdrawn; what was made
+// anew is returned: whether it is what it was is for Nix to say, and then it is to be placed again.
+func (s *Store) Check(ctx context.Context) (changed []nix.StorePath, err error) {
+	s.mu.RLock()
+	places := make([]*place, 0, len(s.table.places))
+	for _, p := range s.table.places {
+		places = append(places, p)
+	}
+	s.mu.RUnlock()
+	for _, p := range places {
+		if ctx.Err() != nil {
+			return changed, ctx.Err()
+		}
+		stamp, err := s.paths.Stamp(p.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			s.lose(p, err)
+		case err != nil || stamp != p.stamp:
+			changed = append(changed, p.path)
+		}
+	}
+	return changed, nil
+}
+
+// Has reports whether k is in the store below or, a chunk, in a path.
+func (s *Store) Has(ctx context.Context, k store.Key) (bool, error) {
+	has, err := s.Collector.Has(ctx, k)
+	if err != nil || has || k.Kind != store.KindChunk {
+		return has, err
+	}
+	return s.covers(k.ID), nil
+}
+
+func (s *Store) covers(id content.ChunkID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.table.has(id)
+}
+
+// Frame returns what the store below has, else, of a chunk, what a path has: verified, and raw.
+func (s *Store) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
+	f, err := s.Collector.Frame(ctx, k)
+	if k.Kind != store.KindChunk || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+		return f, err
+	}
+	raw, found, readErr := s.chunk(ctx, k.ID)
+	switch {
+	case readErr != nil:
+		return store.Frame{}, readErr
+	case !found:
+		return store.Frame{}, err
+	}
+	return store.Frame{Encoding: store.Raw, RawLength: len(raw), Data: raw}, nil
+}
+
+// Condemn passes on to the store below: what comes from a path is verified already.
+func (s *Store) Condemn(ctx context.Context, k store.Key) error {
+	if below, ok := s.Collector.(store.Condemner); ok {
+		return below.Condemn(ctx, k)
+	}
+	return nil
+}
+
+// chunk reads a chunk from the paths that have it, one after the other. err is why that could not be tried; what a path
+// does not give any more loses it its place.
+func (s *Store) chunk(ctx context.Context, id content.ChunkID) (raw []byte, found bool, err error) {
+	s.mu.RLock()
+	refs := slices.Clone(s.table.find(id))
+	s.mu.RUnlock()
+	for _, r := range refs {
+		raw, err := s.read(ctx, r, id)
+		if err == nil {
+			return raw, true, nil
+		}
+		if ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		if !errors.Is(err, errNotIt) {
+			s.lose(r.place, err)
+		}
+	}
+	return nil, false, nil
+}
+
+// errNotIt says that what was remembered under a chunk's hash is another chunk.
+var errNotIt = errors.New("another chunk")
+
+func (s *Store) read(ctx context.Context, r ref, id content.ChunkID) ([]byte, error) {
+	s.paths.Hold(ctx, r.place.path)
+	o, err := s.open(ctx, r.place)
+	if err != nil {
+		return nil, err
+	}
+	if int(r.chunk) >= len(o.body.Chunks) || o.body.Chunks[r.chunk].ID != id {
+		return nil, errNotIt
+	}
+	piece := o.body.Chunks[r.chunk]
+	raw := make([]byte, piece.Length)
+	if _, err := o.nar.ReadAt(raw, int64(o.index.Start(int(r.chunk)))); err != nil {
+		return nil, err
+	}
+	if err := piece.Verify(o.rewriter.Normalise(int(r.chunk), raw)); err != nil {
+		return nil, fmt.Errorf("the files are not what they were: %w", err)
+	}
+	return raw, nil
+}
