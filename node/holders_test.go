@@ -299,7 +299,7 @@ func TestUpstreamSlowPeer(t *testing.T) {
 		l := &liar{chunks: func(_ context.Context, send func(transfer.Run) error) (func(transfer.Run) error, error) {
 			return func(r transfer.Run) error {
 				if slow.Load() {
-					w.passes(8 * time.Second)
+					w.passes(4 * time.Second)
 				}
 				return send(r)
 			}, nil

@@ -224,7 +224,7 @@ const (
 	// often it is looked whether what is placed is still there: a look at each path, 10 microseconds.
 	placeRound = time.Hour
 	placeBatch = 1000
-	placeCheck = 30 * time.Second
+	placeCheck = 15 * time.Second
 	// spareMost is how many bytes may lie in the store although they are in /nix/store as well, before they are collected.
 	spareMost = 256 << 20
 

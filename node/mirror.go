@@ -262,7 +262,7 @@ func (n *Node) lacking(ctx context.Context, entries []trust.Verified) (lacking [
 			}
 			seen[c.ID] = true
 			whole += uint64(c.Length)
-			has, err := n.Store.Has(ctx, store.ChunkKey(c.ID))
+			_, has, err := n.Store.Stored(ctx, store.ChunkKey(c.ID)) // what Nix alone has comes to lie here, too
 			if err != nil {
 				return nil, 0, err
 			}

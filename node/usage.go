@@ -87,7 +87,8 @@ func (n *Node) usage(ctx context.Context, a namespace.Address) (u usage, err err
 	return u, err
 }
 
-// countBody calls count for each chunk of a body that is in the store, and reports whether body and chunks are all there.
+// countBody calls count for each chunk of a body that lies in the store, whatever Nix has, and reports whether body and chunks
+// all do.
 func (n *Node) countBody(ctx context.Context, id content.BodyID, count func(content.ChunkID, uint64)) (whole bool, err error) {
 	b, err := n.localBody(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
@@ -98,7 +99,7 @@ func (n *Node) countBody(ctx context.Context, id content.BodyID, count func(cont
 	}
 	whole = true
 	for _, c := range b.body.Chunks {
-		has, err := n.Store.Has(ctx, store.ChunkKey(c.ID))
+		_, has, err := n.Store.Stored(ctx, store.ChunkKey(c.ID))
 		if err != nil {
 			return false, err
 		}

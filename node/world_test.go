@@ -21,6 +21,7 @@ import (
 
 	"github.com/flurry-nix/flurry/catalog"
 	"github.com/flurry-nix/flurry/catalog/catalogtest"
+	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/dht/dhttest"
 	"github.com/flurry-nix/flurry/namespace"
@@ -29,6 +30,7 @@ import (
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/peer"
 	"github.com/flurry-nix/flurry/store"
+	"github.com/flurry-nix/flurry/store/inplace"
 	"github.com/flurry-nix/flurry/store/storetest"
 	"github.com/flurry-nix/flurry/transfer"
 	"github.com/flurry-nix/flurry/transfer/transfertest"
@@ -82,6 +84,8 @@ type machine struct {
 	// collect: it collects by itself.
 	collect bool
 	wrap    func(transfer.Handler) transfer.Handler
+	// disk is its /nix/store, from which it serves in place; nil: it does not.
+	disk *disk
 }
 
 type keys struct {
@@ -122,7 +126,7 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (w *world) restart(old *machine) *machine {
 	w.t.Helper()
 	old.stop()
-	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, budget: old.budget, collect: old.collect, wrap: old.wrap})
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, budget: old.budget, collect: old.collect, wrap: old.wrap, disk: old.disk})
 }
 
 func (w *world) boot(m *machine) *machine {
@@ -134,7 +138,12 @@ func (w *world) boot(m *machine) *machine {
 		w.t.Fatal(err)
 	}
 	m.list = c
-	m.Node = node.New(node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins, Named: w.named},
+	needs := node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins, Named: w.named}
+	if m.disk != nil {
+		s := inplace.New(m.store, needs.Codec, m.disk, func(p nix.StorePath, id content.BodyID, why error) { m.LostPlace(p, id, why) })
+		needs.Store, needs.InPlace, needs.Installed = s, s, m.disk
+	}
+	m.Node = node.New(needs,
 		node.Settings{Share: share, Grace: time.Millisecond, BudgetWAN: m.budget, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {
@@ -288,11 +297,12 @@ type fakeNix struct {
 	mu    sync.Mutex
 	infos map[nix.StorePath]daemon.PathInfo
 	nars  map[nix.StorePath][]byte
+	trees map[nix.StorePath]*nix.NarNode
 	order []nix.StorePath
 }
 
 func newFakeNix() *fakeNix {
-	return &fakeNix{infos: make(map[nix.StorePath]daemon.PathInfo), nars: make(map[nix.StorePath][]byte)}
+	return &fakeNix{infos: make(map[nix.StorePath]daemon.PathInfo), nars: make(map[nix.StorePath][]byte), trees: make(map[nix.StorePath]*nix.NarNode)}
 }
 
 // build makes a path called name of about size random bytes in which the hashes of refs and its own occur. salt stands
@@ -333,7 +343,7 @@ func (f *fakeNix) add(p nix.StorePath, refs []nix.StorePath, entries map[string]
 	if err := tree.WriteNar(&nar); err != nil {
 		panic(err)
 	}
-	f.nars[p] = nar.Bytes()
+	f.nars[p], f.trees[p] = nar.Bytes(), tree
 	info := daemon.PathInfo{Path: p, NarHash: sha256.Sum256(nar.Bytes()), NarSize: uint64(nar.Len()), References: append(refs[:len(refs):len(refs)], p), Ultimate: true}
 	f.infos[p] = info
 	f.order = append(f.order, p)

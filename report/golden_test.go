@@ -81,7 +81,7 @@ func busyStatus() Status {
 		Traffic: Traffic{Moved{NarBytes: 1_900_000_000, Received: 214_000_000, ReceivedLAN: 88_000_000, Sent: 31_000_000}},
 		Sharing: Sharing{Mode: "lan"},
 		Network: Network{Online: true, Peers: 9, LAN: 2, Addresses: []string{"/ip4/192.0.2.1/tcp/7670"}, DHT: "on", Announced: 1413, Replicas: 10, Interval: 22 * 3600, Rate: 500, Records: 14_130},
-		Store:   Store{Bytes: 6_549_825_126, Quota: 21_474_836_480, Chunks: 412_991, Packs: 13, DiskFree: 120_259_084_288, Reserve: 1 << 30},
+		Store:   Store{Bytes: 6_549_825_126, Quota: 21_474_836_480, Chunks: 412_991, Packs: 13, DiskFree: 120_259_084_288, Reserve: 1 << 30, InPlacePaths: 1234, InPlace: 31 << 30},
 		Namespaces: []Namespace{
 			{Alias: "acme-1", Key: acme, Trusted: true, Hold: "used", Share: "lan", Paths: 1412, Publications: 212, Synced: before(12 * time.Second), Serial: 3, Expires: &expires, Serving: 2, Problems: []string{}},
 			{Alias: "home-1", Key: "home-1:Vq0c", Hold: "all", Share: "all", Paths: 310, Publications: 9, Serial: 1, Expires: &expires, Serving: 1, Problems: []string{}, Note: "you publish here"},

@@ -62,7 +62,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config{Gateway: []string{"127.0.0.1:7669", "[::1]:7669"}, Sign: true, Budget: 300 * time.Millisecond, BudgetLAN: 50 * time.Millisecond, Share: node.ShareLAN, Upload: 1_250_000, Port: 7670, LAN: true, WAN: true,
+	want := config{Gateway: []string{"127.0.0.1:7669", "[::1]:7669"}, Sign: true, Budget: 300 * time.Millisecond, BudgetLAN: 50 * time.Millisecond, Share: node.ShareLAN, Upload: 1_250_000, Port: 7670, LAN: true, WAN: true, InPlace: true,
 		Upstream: []nix.PublicKey{upstream}, Admins: []string{"root"}, Publishers: []string{"root", "@flurry"}, KeyFiles: map[namespace.Address]string{}}
 	if !reflect.DeepEqual(p.config, want) {
 		t.Errorf("%+v", p.config)

@@ -19,7 +19,7 @@ const (
 	rootsWait = time.Second
 	// rootsIdle is how long paths are kept that nobody reads any more, rootsLong how long one connection keeps what it was
 	// asked to, and rootsAgain after how long a Nix that did not answer is asked again.
-	rootsIdle  = 5 * time.Minute
+	rootsIdle  = 2 * time.Minute
 	rootsLong  = 30 * time.Minute
 	rootsAgain = time.Minute
 )

@@ -174,6 +174,12 @@ func TestFlippedBits(t *testing.T) {
 	p.must(&made, "new", "acme-1")
 	p.must(nil, "publish", "acme-1", paths[len(paths)-1].String())
 	c := daemon(t, "consumer", "--peer", "127.0.0.1:"+port)
+	c.stop()
+	c.config = filepath.Join(t.TempDir(), "flurry.toml") // this machine's Nix has the paths, undamaged
+	if err := os.WriteFile(c.config, []byte("[share]\nin_place = false\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.start()
 	c.uses(made.Address, len(paths))
 	if err := copyFrom(t, c, c.gateway, c.key, paths); err != nil {
 		t.Fatal(err)
