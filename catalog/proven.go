@@ -84,6 +84,21 @@ func (c *Catalog) Distrust(ctx context.Context, v trust.Verified, why string) er
 	return nil
 }
 
+// DistrustOf returns why the entry of a publication for a path is distrusted, in
+// words for people; empty: it is not.
+func (c *Catalog) DistrustOf(ctx context.Context, a namespace.Address, id namespace.ID, h nix.PathHash) (why string, err error) {
+	s, unlock, err := c.reading(a)
+	if err != nil {
+		return "", err
+	}
+	unlock()
+	err = c.kv.Scan(makeKey(keyDistrust, s.id[:], id[:], h[:]), nil, func(_, reason []byte) (bool, error) {
+		why = string(reason)
+		return false, ctx.Err()
+	})
+	return why, err
+}
+
 func (c *Catalog) distrusted(s *space, id namespace.ID, h nix.PathHash, fact factID) (bool, error) {
 	return c.has(s.id.distrustKey(id, h, fact))
 }

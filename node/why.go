@@ -90,6 +90,11 @@ func (n *Node) withheld(ctx context.Context, sp Space, h nix.PathHash) (report.W
 	}
 	for _, info := range infos { // the newest first
 		verdict, reason := whyNot(sp, d.Value(), info)
+		if verdict == "" {
+			if verdict, reason, err = n.whyCorrupt(ctx, sp, info, h); err != nil {
+				return w, err
+			}
+		}
 		if w.Verdict == "" || verdict == report.WriterGone { // which explains why a countersignature was withdrawn, too
 			w.Verdict, w.Reason = verdict, reason
 		}
@@ -117,6 +122,15 @@ func whyNot(sp Space, d *namespace.Document, info catalog.PublicationInfo) (repo
 		}
 	}
 	return report.WriterGone, fmt.Sprintf("%s revoked its writer %s", sp.Alias, info.Signer.Name)
+}
+
+// whyCorrupt says whether what a publication names turned out here not to be what it says.
+func (n *Node) whyCorrupt(ctx context.Context, sp Space, info catalog.PublicationInfo, h nix.PathHash) (report.Verdict, string, error) {
+	why, err := n.Catalog.DistrustOf(ctx, sp.Address, info.ID, h)
+	if err != nil || why == "" {
+		return "", "", err
+	}
+	return report.Corrupt, fmt.Sprintf("what %s published of %s does not match its NarHash, whoever sends it (%s)", info.Signer.Name, sp.Alias, why), nil
 }
 
 // absence says why sp does not list a path.

@@ -150,3 +150,24 @@ func TestWhyUpstream(t *testing.T) {
 	}
 	says(carol, p.Hash(), report.Available, "from cache")
 }
+
+// TestWhyCorrupt: of what was published with a NarHash that is not its content's it is said that this was found out.
+func TestWhyCorrupt(t *testing.T) {
+	w := newWorld(t)
+	alice, bob := w.keeper("alice"), w.keeper("bob")
+	a := alice.creates("acme-1")
+	app := alice.nix.build("app", "1", 100_000)
+	alice.publishes("acme-1", app)
+	alice.republishesWrong("acme-1", app)
+	wrong := alice.nix.build("wrong", "1", 1000)
+	bob.uses(a)
+	bob.meet(alice)
+	bob.waitsFor(wrong)
+	if _, err := bob.reads(wrong); err == nil {
+		t.Fatal("it was given")
+	}
+	why, err := bob.Why(t.Context(), wrong.Hash())
+	if err != nil || why.Verdict != report.Corrupt || why.Exit != report.ExitUnavailable || !strings.Contains(why.Reason, "acme-1 does not match its NarHash") {
+		t.Errorf("%s: %q, %v", why.Verdict, why.Reason, err)
+	}
+}
