@@ -127,7 +127,7 @@ type WhyStep struct {
 
 // PrintText writes the verdict, then who was looked at and what each said, then what to try.
 func (y Why) PrintText(w io.Writer, now time.Time) {
-	fmt.Fprintf(w, "%s\n%s\n\n", y.Path, y.headline(now))
+	fmt.Fprintf(w, "%s\n%s\n\n", y.Path, y.Headline(now))
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, s := range y.Steps {
 		fmt.Fprintf(t, "  %s\t%s\n", s.Asked, s.Answer)
@@ -151,8 +151,8 @@ func (y Why) PrintText(w io.Writer, now time.Time) {
 	(&Problem{Try: y.Try}).rest(w)
 }
 
-// headline is the verdict as it is shouted, with its reason.
-func (y Why) headline(now time.Time) string {
+// Headline is the verdict as it is shouted, with its reason.
+func (y Why) Headline(now time.Time) string {
 	switch y.Verdict {
 	case Here:
 		return "HERE: " + y.Reason

@@ -141,3 +141,44 @@ func Part(n, of uint64) string {
 	}
 	return size(n) + " of " + size(of)
 }
+
+// Words are the functions with which pages say numbers and times as the other texts here do. now is asked each time.
+func Words(now func() time.Time) map[string]any {
+	return map[string]any{
+		"size":    func(n any) string { return size(number(n)) },
+		"grouped": func(n any) string { return grouped(int64(number(n))) },
+		"count":   func(n any, one, many string) string { return count(int64(number(n)), one, many) },
+		"millis":  millis,
+		"span":    func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
+		"ago":     func(t *time.Time) string { return ago(t, now()) },
+		"clock":   func(t *time.Time) string { return clock(*t, now()) },
+		"past":    func(t *time.Time) bool { return now().After(*t) },
+		"day":     func(t any) string { return moment(t).Format(time.DateOnly) },
+		"minute":  func(t any) string { return moment(t).UTC().Format("2006-01-02 15:04") },
+	}
+}
+
+// number is any of the kinds of numbers that stand in reports.
+func number(n any) float64 {
+	switch n := n.(type) {
+	case int:
+		return float64(n)
+	case int64:
+		return float64(n)
+	case uint64:
+		return float64(n)
+	case float64:
+		return n
+	}
+	return 0
+}
+
+func moment(t any) time.Time {
+	switch t := t.(type) {
+	case time.Time:
+		return t
+	case *time.Time:
+		return *t
+	}
+	return time.Time{}
+}

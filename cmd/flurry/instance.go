@@ -19,6 +19,7 @@ import (
 	"github.com/flurry-nix/flurry/content"
 	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/httpgateway"
+	"github.com/flurry-nix/flurry/httpgateway/pages"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/report"
@@ -117,7 +118,11 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 			return nil, err
 		}
 	}
-	options := httpgateway.Options{Budget: cfg.Budget, Grace: i.node.GraceLeft, Log: log}
+	shown, err := pages.New(pages.Options{Node: shownNode{i.verbs()}, Version: version, Now: time.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	options := httpgateway.Options{Budget: cfg.Budget, Grace: i.node.GraceLeft, Log: log, Page: shown}
 	if cfg.Sign {
 		options.Signer = &i.local
 	}

@@ -151,21 +151,13 @@ func (s *supervisor) serveStandby(ctx context.Context) error {
 // page is what people and monitors see while there is no node: /health, and at / why.
 func (s *supervisor) page(w http.ResponseWriter, r *http.Request) {
 	p := s.problem(false)
-	_, state, _ := s.current()
-	name := "standby"
-	if state.phase == phaseStarting {
-		name = phaseStarting
-	}
 	switch r.URL.Path {
 	case "/health":
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_ = json.NewEncoder(w).Encode(struct { // the client's going away is the server's to notice
-			OK       bool              `json:"ok"`
-			State    string            `json:"state"`
-			Problems []*report.Problem `json:"problems"`
-		}{false, name, []*report.Problem{p}})
+		// The client's going away is the server's to notice.
+		_ = json.NewEncoder(w).Encode(report.Health{Status: "standby", Reasons: append([]string{p.Message}, p.Found...)})
 	case "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		p.Print(w)

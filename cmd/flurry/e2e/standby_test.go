@@ -278,7 +278,7 @@ func TestStandbyHangs(t *testing.T) {
 	pid := p.signal(syscall.SIGSTOP)
 	p.await("to answer for the node", func() bool { return a.count(there, http.StatusNotFound) > 0 })
 	p.down("does not answer")
-	if status, text := p.health(); status != http.StatusServiceUnavailable || !strings.Contains(text, `"state":"standby"`) || !strings.Contains(text, "does not answer") {
+	if status, text := p.health(); status != http.StatusServiceUnavailable || !strings.Contains(text, `"status":"standby"`) || !strings.Contains(text, "does not answer") {
 		t.Errorf("/health: %d %s", status, text)
 	}
 	p.signal(syscall.SIGCONT)
