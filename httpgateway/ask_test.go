@@ -22,7 +22,7 @@ import (
 // get asks a handler directly, without a connection.
 func get(h http.Handler, path string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
-	r.Host = "127.0.0.1:7669"
+	r.Host, r.RemoteAddr = "127.0.0.1:7669", "127.0.0.1:40000"
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w

@@ -2,6 +2,7 @@ package httpgateway
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
@@ -46,14 +47,24 @@ func (d door) admits(r *http.Request) bool {
 }
 
 // admitsPage judges a request for a page: as admits, but a link from elsewhere
-// may be followed, since who holds the link does not see the page.
+// may be followed, since who holds the link does not see the page. Pages are for
+// this machine's users, whatever address a socket that somebody handed over has.
 func (d door) admitsPage(r *http.Request) bool {
+	if !fromHere(r) {
+		return false
+	}
 	if d.admits(r) {
 		return true
 	}
 	return d.host(r.Host) && sameOrigin(r) &&
 		(r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// fromHere reports whether the client is on this machine.
+func fromHere(r *http.Request) bool {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && client.Addr().Unmap().IsLoopback()
 }
 
 func (d door) host(host string) bool {

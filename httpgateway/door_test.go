@@ -79,7 +79,7 @@ func TestDoorAdmits(t *testing.T) {
 		{"foreign form", "POST", "localhost:7669", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}, false, false},
 	} {
 		r := httptest.NewRequest(c.method, "/", nil)
-		r.Host = c.host
+		r.Host, r.RemoteAddr = c.host, "127.0.0.1:40000"
 		if c.header != nil {
 			r.Header = c.header
 		}
@@ -88,6 +88,22 @@ func TestDoorAdmits(t *testing.T) {
 		}
 		if got := d.admitsPage(r); got != c.page {
 			t.Errorf("%s: admitsPage = %v", c.name, got)
+		}
+	}
+}
+
+// TestDoorClients: a socket that systemd handed over may be reached from
+// elsewhere; the pages may not.
+func TestDoorClients(t *testing.T) {
+	d := newDoor(nil)
+	for client, want := range map[string]bool{
+		"127.0.0.1:40000": true, "127.8.9.1:40000": true, "[::1]:40000": true, "[::ffff:127.0.0.1]:40000": true,
+		"192.0.2.1:40000": false, "[2001:db8::1]:40000": false, "[fe80::1%eth0]:40000": false, "0.0.0.0:1": false, "@": false, "": false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host, r.RemoteAddr = "127.0.0.1:7669", client
+		if got := d.admitsPage(r); got != want {
+			t.Errorf("%q: admitsPage = %v", client, got)
 		}
 	}
 }

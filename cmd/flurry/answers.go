@@ -139,6 +139,9 @@ func (v verbs) Health(ctx context.Context) (report.Health, error) {
 	if full := fullness(v.cfg.State, s); full != nil {
 		h.Status, h.Reasons = "degraded", append(h.Reasons, full.Message)
 	}
+	if s.Damaged > 0 {
+		h.Status, h.Reasons = "degraded", append(h.Reasons, report.StoreDamaged(int(s.Damaged), int(s.Chunks+s.Bodies+s.Texts+s.Damaged)).Message)
+	}
 	return h, nil
 }
 

@@ -52,12 +52,11 @@ type Pages struct {
 	Options
 	mux       *http.ServeMux
 	templates *template.Template
-	turns     chan struct{}
 }
 
 // New makes the pages. They ask nothing until they are opened.
 func New(o Options) (*Pages, error) {
-	p := &Pages{Options: o, mux: http.NewServeMux(), turns: make(chan struct{}, atOnce)}
+	p := &Pages{Options: o, mux: http.NewServeMux()}
 	words := template.FuncMap(report.Words(o.Now))
 	words["hashOf"], words["nameOf"] = hashOf, nameOf
 	var err error
@@ -68,16 +67,17 @@ func New(o Options) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.mux.HandleFunc("GET /{$}", p.home)
-	p.mux.HandleFunc("GET /peers", p.peers)
+	inTurn := turns(atOnce)
+	p.mux.Handle("GET /{$}", inTurn(p.home))
+	p.mux.Handle("GET /peers", inTurn(p.peers))
 	p.mux.HandleFunc("GET /why", p.find)
-	p.mux.HandleFunc("GET /why/{hash}", p.why)
-	p.mux.HandleFunc("GET /ns/{alias}/{$}", p.namespace)
+	p.mux.Handle("GET /why/{hash}", inTurn(p.why))
+	p.mux.Handle("GET /ns/{alias}/{$}", inTurn(p.namespace))
 	p.mux.HandleFunc("GET /ns/{alias}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/ns/"+url.PathEscape(r.PathValue("alias"))+"/", http.StatusMovedPermanently)
 	})
 	p.mux.HandleFunc("GET /health", p.health)
-	p.mux.Handle("GET /metrics", metrics)
+	p.mux.Handle("GET /metrics", turns(1)(metrics.ServeHTTP))
 	p.mux.HandleFunc("GET /style.css", file("style.css", "text/css; charset=utf-8"))
 	p.mux.HandleFunc("GET /icon.svg", file("icon.svg", "image/svg+xml"))
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -97,14 +97,24 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		http.Error(w, "too many pages at once: try again", http.StatusServiceUnavailable)
-		return
-	}
 	p.mux.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// turns has at most n of the handlers that it is given work at a time; the others wait. What monitors ask is not kept waiting by
+// whoever reloads a page.
+func turns(n int) func(http.HandlerFunc) http.Handler {
+	free := make(chan struct{}, n)
+	return func(h http.HandlerFunc) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case free <- struct{}{}:
+				defer func() { <-free }()
+				h(w, r)
+			case <-r.Context().Done():
+				http.Error(w, "too many pages at once: try again", http.StatusServiceUnavailable)
+			}
+		})
+	}
 }
 
 // page is what every template is given.
@@ -119,7 +129,17 @@ type page struct {
 
 func (p *Pages) home(w http.ResponseWriter, r *http.Request) {
 	s, err := p.Node.Status(r.Context(), false)
-	p.answer(w, r, err, s, "home.html", page{Title: "Overview", Status: s, Command: "flurry status"})
+	p.answer(w, r, err, s, "home.html", page{Title: "Overview", Status: s, Command: "flurry status", Body: ailing(s)})
+}
+
+// ailing is how many namespaces have something wrong.
+func ailing(s report.Status) (n int) {
+	for _, one := range s.Namespaces {
+		if len(one.Problems) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *Pages) peers(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,6 +197,106 @@ func TestHostileWords(t *testing.T) {
 			t.Errorf("%s: it is not escaped:\n%s", page, body)
 		}
 	}
+}
+
+// FuzzWords: whatever somebody is called, the pages have the tags and attributes that they have when he is called x.
+func FuzzWords(f *testing.F) {
+	for _, s := range []string{"x", `"><script>alert(1)</script>`, "'onload='x", "`{{.}}", "javascript:alert(1)", "\xff\xfe<b>", "\u202egpj.exe", "]]><!--", "&lt;script&gt;", "</title>", "x/y\x00z"} {
+		f.Add(s)
+	}
+	render := func(t *testing.T, word string) (all string) {
+		n := busy()
+		n.status.Problems[0] = report.Problem{ID: "late", Message: word, Found: []string{word}, Try: []string{word, word}}
+		n.status.Namespaces[0].Alias, n.status.Namespaces[0].Note, n.status.Namespaces[0].Hold, n.status.Namespaces[0].Problems = word, word, word, []string{word}
+		n.status.Peers[0].Peer, n.status.Peers[0].Namespaces, n.status.Peers[0].State, n.status.Peers[1].Why = word, []string{word, word}, word, word
+		n.status.Queue.Left[0], n.status.Gateway.Signer, n.status.Sharing.Paused = report.Left{Path: word, Why: word}, word, word
+		n.why.Path, n.why.Source, n.why.Steps[0] = word, word, report.WhyStep{Asked: word, Answer: word}
+		n.why.Providers[0].Peer, n.why.Try, n.why.Closure = word, []string{word}, &report.WhyClosure{Missing: []string{word}}
+		n.show.About, n.show.Address, n.show.Seeds, n.show.Writers[1] = word+"x", word, []string{word}, report.Writer{Name: word, Key: word}
+		n.show.Acts[0].Roots, n.show.Acts[0].Signer, n.show.Acts[0].Standing, n.show.Acts[0].ID, n.pins[0].Name, n.pins[0].Roots = []string{word}, word, word, word, word, []string{word}
+		p, err := pages.New(pages.Options{Node: n, Version: "0.1.0", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range []string{"/", "/peers", "/why/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz", "/ns/acme-1/"} {
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, page, nil))
+			if w.Code != http.StatusOK {
+				t.Fatalf("%s: %d %s", page, w.Code, w.Body)
+			}
+			all += w.Body.String()
+		}
+		return all
+	}
+	f.Fuzz(func(t *testing.T, word string) {
+		if word == "" || strings.HasPrefix(word, "/nix/store/") || len(word) >= 32 {
+			return // what is empty is left out; what is a path is a link
+		}
+		got, want := render(t, word), render(t, "x")
+		for _, sign := range []string{"<", ">", `"`} {
+			if g, w := strings.Count(got, sign), strings.Count(want, sign); g != w {
+				t.Errorf("%q: there are %d of %s, and %d when it is called x", word, g, sign, w)
+			}
+		}
+		if plain := regexp.MustCompile(`href="[^"]*`); slices.ContainsFunc(plain.FindAllString(got, -1), func(s string) bool { return !strings.HasPrefix(s, `href="/`) || strings.HasPrefix(s, `href="//`) }) {
+			t.Errorf("%q: a link leads elsewhere", word)
+		}
+	})
+}
+
+// TestAilingNamespace: all is not well when something is wrong with a namespace alone.
+func TestAilingNamespace(t *testing.T) {
+	n := busy()
+	n.status.Problems = nil
+	url := serve(t, n)
+	if _, body := get(t, url+"/"); strings.Contains(body, "All is well") || !strings.Contains(body, "1 namespace needs a look") {
+		t.Errorf("with an expired document:\n%s", body)
+	}
+	n.status.Namespaces[2].Problems = nil
+	if _, body := get(t, url+"/"); !strings.Contains(body, "All is well") {
+		t.Errorf("with nothing wrong:\n%s", body)
+	}
+}
+
+// TestMonitorsAreNotKeptWaiting: /health comes while pages wait for a node that does not answer, and so does the stylesheet.
+func TestMonitorsAreNotKeptWaiting(t *testing.T) {
+	n := &stuckNode{node: busy(), stuck: make(chan struct{})}
+	p, err := pages.New(pages.Options{Node: n, Version: "0.1.0", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	for range 10 {
+		waiting.Go(func() { p.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)) })
+	}
+	for _, page := range []string{"/health", "/style.css"} {
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, page, nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: %d", page, w.Code)
+		}
+	}
+	close(n.stuck)
+	waiting.Wait()
+	if most := n.most.Load(); most > 2 {
+		t.Errorf("%d pages asked the node at a time", most)
+	}
+}
+
+// stuckNode says how it is when it is let go.
+type stuckNode struct {
+	*node
+	stuck     chan struct{}
+	now, most atomic.Int32
+}
+
+func (n *stuckNode) Status(ctx context.Context, peers bool) (report.Status, error) {
+	if at := n.now.Add(1); at > n.most.Load() {
+		n.most.Store(at)
+	}
+	defer n.now.Add(-1)
+	<-n.stuck
+	return n.node.Status(ctx, peers)
 }
 
 // TestJSON: programs get the objects that commands print.
