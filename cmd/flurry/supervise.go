@@ -25,11 +25,10 @@ import (
 const (
 	// pulseEvery is how often the node says that it is alive.
 	pulseEvery = 300 * time.Millisecond
-	// hangAfter is how long the node may be silent before the supervisor answers in its place: more than a loaded machine
-	// keeps a process waiting, and no more than the grace that Nix is made to wait after a start.
-	hangAfter = 1500 * time.Millisecond
-	// cutAfter is how long it may be silent before the NARs that it was giving out are cut off, for Nix to go elsewhere.
-	cutAfter = 3 * time.Second
+	// hangAfter is how long the node may be silent before the supervisor answers in its place, and cuts off the NARs that the
+	// node was giving out: more than a loaded machine keeps a process waiting, and so little that a build which loses its NAR
+	// then, and asks once more after Nix's third of a second, has lost less than 2 s.
+	hangAfter = 1200 * time.Millisecond
 	// killAfter is how long it may be silent before it is started anew. The standby answers meanwhile, so there is no hurry.
 	killAfter = 15 * time.Second
 	// dumpTime is what a node that hangs has to write down what it was doing, before it is killed.

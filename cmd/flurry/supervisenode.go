@@ -264,17 +264,21 @@ func nodeEnvironment(all []string) (env []string) {
 	return env
 }
 
-// listen hears the node until it is gone. It stops giving it connections, and takes back those that wait, when it does not
-// say for hangAfter that it lives, cuts off what it is giving out after cutAfter, and says so once on silent when it has not for killAfter.
+// listen hears the node until it is gone. When it does not say for hangAfter that it lives, it gives it no more connections, takes
+// back those that wait and cuts off what the node is giving out; when it has not for killAfter, it says so once on silent.
+//
+// It counts how often it listened in vain, not what the clock says: if both processes were kept from running, frozen or
+// swapped out together, that is no silence of the node's.
 func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) {
-	heard, leaving, told := time.Now(), false, false
+	vain, leaving, told := 0, false, false
 	for {
 		m, err := next(g)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			quiet := time.Since(heard)
+			vain++
+			quiet := time.Duration(vain) * listenTime
 			if quiet >= hangAfter && l.ready && !leaving {
 				s.turn(phaseHanging, nil)
-				g.TakeBack(quiet >= cutAfter)
+				g.TakeBack(true)
 			}
 			if quiet >= killAfter && !told && !leaving {
 				told = true
@@ -288,7 +292,7 @@ func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) 
 			g.TakeBack(false)
 			return l
 		}
-		heard = time.Now()
+		vain = 0
 		switch m.Word {
 		case wordReady:
 			l.ready = true
@@ -310,6 +314,9 @@ func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) 
 		}
 	}
 }
+
+// listenTime is how long next listens.
+const listenTime = pulseEvery + pulseEvery/10
 
 // next is what the node says next. It looks twice before it gives up, so that a supervisor that was kept from running does
 // not take its own absence for the node's silence.

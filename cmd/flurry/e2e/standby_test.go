@@ -324,6 +324,37 @@ func TestStandbyMidNar(t *testing.T) {
 	}
 }
 
+// TestStandbyCutsOffSoon: a NAR that a node which hangs was giving out is cut off before a build has lost 2 s, and who asks for the
+// rest is answered at once.
+func TestStandbyCutsOffSoon(t *testing.T) {
+	path := build(t, "standby-cut", pkg{name: "large", seed: 2, size: 30_000_000})[0]
+	p := daemon(t, "daemon")
+	p.listing([]nix.StorePath{path})
+	info := p.narinfo(path)
+	c, resp := p.open(info.URL, "")
+	defer c.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGSTOP)
+	began := time.Now()
+	rest, err := io.Copy(io.Discard, resp.Body)
+	if err == nil {
+		t.Fatalf("a NAR that was cut off ended well, after %d bytes", rest)
+	}
+	cut := time.Since(began)
+	t.Logf("cut off after %v", cut)
+	if cut > 3*time.Second { // by design 1.35 s at the most; the rest is for a machine that has other things to do
+		t.Errorf("a NAR of a node that hangs was cut off after %v", cut)
+	}
+	began = time.Now()
+	c, resp = p.open(info.URL, fmt.Sprintf("Range: bytes=%d-\r\n", 1<<20))
+	c.Close()
+	if took := time.Since(began); resp.StatusCode != http.StatusNotFound || took > time.Second {
+		t.Errorf("the rest: %s after %v", resp.Status, took)
+	}
+}
+
 // TestDrain: a NAR under way is given to its end when the daemon reads its configuration anew, and when it stops, while
 // others are answered by the standby.
 func TestDrain(t *testing.T) {
