@@ -39,13 +39,13 @@ const (
 	// maxHeaderBytes: Nix sends under 200 bytes, a browser a few thousand.
 	maxHeaderBytes = 16 << 10
 
-	// maxConns is how many connections are served at a time, each with one
-	// request: forty Nix processes at their default of 25.
+	// maxConns is how many connections that asked something are served at a
+	// time, each with one request: forty Nix processes at their default of 25.
 	maxConns = 1024
 
 	// maxTurnedAway is how many more are told 404 and closed at once, so that
-	// too many clients make misses and not a stall. Beyond both, connections
-	// wait in the kernel's queue, at most readHeaderTimeout.
+	// too many clients make misses and not a stall. Beyond both, whoever has
+	// said nothing for longest makes way.
 	maxTurnedAway = 1024
 
 	// maxAsks and maxNars bound the goroutines that a Cache may hold, counting

@@ -1,10 +1,12 @@
 package httpgateway
 
 import (
+	"container/list"
 	"context"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,9 +15,11 @@ import (
 // large archive takes its time, and each part of it has its own. ErrorLog is for
 // the caller to set.
 //
-// Of the connections, maxConns are served. maxTurnedAway more are answered as
-// by a cache that has nothing, and closed, because a connection that nobody
-// answers would stall a build for minutes; beyond that no more are accepted.
+// Connections that never asked anything cost no place: of those that did, maxConns
+// are served. maxTurnedAway more are answered as by a cache that has nothing, and
+// closed, because a connection that nobody answers would stall a build for
+// minutes. When there are as many as both together, the one that has been silent
+// longest makes way for the next.
 func NewServer(handler http.Handler) *http.Server {
 	return newServer(handler, newTurnstile(maxConns, maxTurnedAway))
 }
@@ -36,42 +40,92 @@ type turnstile struct {
 	serve, most int
 
 	mu     sync.Mutex
-	inside int
+	all    map[net.Conn]*visit
+	silent list.List // of *visit: those that have not asked yet, the oldest first
+	asking int       // how many have a place
 	room   sync.Cond
 }
 
+// visit is a connection. The turnstile's lock is for all of it; whether it has a
+// place is read without, since that never changes back.
+type visit struct {
+	conn  net.Conn
+	quiet *list.Element // nil: it asked, or was told to go
+	place atomic.Bool
+}
+
 func newTurnstile(serve, turnAway int) *turnstile {
-	t := &turnstile{serve: serve, most: serve + turnAway}
+	t := &turnstile{serve: serve, most: serve + turnAway, all: make(map[net.Conn]*visit)}
 	t.room.L = &t.mu
 	return t
 }
 
-// crowded marks the context of a connection that is to be turned away.
-type crowded struct{}
+// visitKey is what a connection's context has its visit under.
+type visitKey struct{}
 
 // enter is the server's ConnContext: called by its accept loop, once for each
 // connection, which is why waiting here leaves the others in the kernel's queue.
-func (t *turnstile) enter(ctx context.Context, _ net.Conn) context.Context {
+func (t *turnstile) enter(ctx context.Context, c net.Conn) context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.inside >= t.most {
+	for len(t.all) >= t.most {
+		if oldest := t.silent.Front(); oldest != nil {
+			v := oldest.Value.(*visit)
+			t.silent.Remove(oldest)
+			v.quiet = nil
+			t.mu.Unlock()
+			_ = v.conn.Close() // it said nothing, and is told nothing
+			t.mu.Lock()
+			if len(t.all) < t.most {
+				break
+			}
+		}
 		t.room.Wait()
 	}
-	t.inside++
-	if t.inside > t.serve {
-		return context.WithValue(ctx, crowded{}, true)
+	v := &visit{conn: c}
+	v.quiet = t.silent.PushBack(v)
+	t.all[c] = v
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+// asks is called for each request that was read. It reports whether the
+// connection has a place.
+func (t *turnstile) asks(v *visit) bool {
+	if v.place.Load() {
+		return true
 	}
-	return ctx
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if v.quiet != nil {
+		t.silent.Remove(v.quiet)
+		v.quiet = nil
+	}
+	if t.asking >= t.serve {
+		return false
+	}
+	t.asking++
+	v.place.Store(true)
+	return true
 }
 
 // state is the server's ConnState: both of these are final.
-func (t *turnstile) state(_ net.Conn, s http.ConnState) {
+func (t *turnstile) state(c net.Conn, s http.ConnState) {
 	if s != http.StateClosed && s != http.StateHijacked {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.inside--
+	v := t.all[c]
+	if v == nil {
+		return
+	}
+	delete(t.all, c)
+	if v.quiet != nil {
+		t.silent.Remove(v.quiet)
+	}
+	if v.place.Load() {
+		t.asking--
+	}
 	t.room.Signal()
 }
 
@@ -81,7 +135,7 @@ func (t *turnstile) wrap(handler http.Handler) http.Handler {
 			// It cannot fail: the connection is a server's own.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
-		if r.Context().Value(crowded{}) == nil {
+		if v, ok := r.Context().Value(visitKey{}).(*visit); !ok || t.asks(v) {
 			handler.ServeHTTP(w, r)
 			return
 		}

@@ -59,31 +59,62 @@ func TestCrowdIsTurnedAway(t *testing.T) {
 	})
 }
 
-// TestCrowdWaits: beyond those who are turned away nobody is accepted, until
-// one of them has said nothing for too long.
-func TestCrowdWaits(t *testing.T) {
+// TestSilentMakeWay: who says nothing, or half a request, takes nobody's place, and goes when there are too many.
+func TestSilentMakeWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, stile := crowd(t)
-		for range 2 {
-			c := newWire(t, l.dial())
-			c.send("GET / HTTP/1.1", "Host: localhost", "")
-			c.mustReceive("GET")
-		}
-		newWire(t, l.dial()) // to be turned away, but it asks nothing
+		first := newWire(t, l.dial())
+		synctest.Wait()
+		second := newWire(t, l.dial())
+		_, _ = io.WriteString(second.conn, "GET / HTTP/1.1\r\nHost: loc")
+		synctest.Wait()
+		third := newWire(t, l.dial())
+		synctest.Wait()
 		began := time.Now()
-		c := newWire(t, l.dial())
-		c.send("GET /nix-cache-info HTTP/1.1", "Host: localhost", "")
-		if a := c.mustReceive("GET"); a.code() != "200" || !a.closed {
-			t.Errorf("%s", a.text())
+		for i, silent := range []*wire{first, second} {
+			c := newWire(t, l.dial())
+			c.send("GET /x HTTP/1.1", "Host: localhost", "")
+			if a := c.mustReceive("GET"); a.code() != "200" || a.closed {
+				t.Errorf("client %d: %s", i, a.text())
+			}
+			if err := silent.ended(); err != nil {
+				t.Errorf("the silent connection %d: %v", i, err)
+			}
 		}
-		if took := time.Since(began); took != readHeaderTimeout {
+		if took := time.Since(began); took != 0 {
 			t.Errorf("answered after %v", took)
 		}
 		synctest.Wait()
 		stile.mu.Lock()
-		defer stile.mu.Unlock()
-		if stile.inside != 2 {
-			t.Errorf("%d connections are counted, 2 are open", stile.inside)
+		all, asking, silent := len(stile.all), stile.asking, stile.silent.Len()
+		stile.mu.Unlock()
+		if all != 3 || asking != 2 || silent != 1 {
+			t.Errorf("%d connections, %d asking, %d silent", all, asking, silent)
+		}
+		_ = third.conn.Close()
+	})
+}
+
+// TestSilentSwarm: however many come and say nothing, who asks is answered at
+// once.
+func TestSilentSwarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := crowd(t)
+		for range 50 {
+			for range 7 {
+				newWire(t, l.dial())
+			}
+			began := time.Now()
+			c := newWire(t, l.dial())
+			c.send("GET /x HTTP/1.1", "Host: localhost", "")
+			if a := c.mustReceive("GET"); a.code() != "200" {
+				t.Fatalf("%s", a.text())
+			}
+			if took := time.Since(began); took != 0 {
+				t.Errorf("answered after %v", took)
+			}
+			_ = c.conn.Close()
+			synctest.Wait()
 		}
 	})
 }
