@@ -29,6 +29,9 @@ type NodeState struct {
 	State  string  `json:"state"`  // running
 	Uptime float64 `json:"uptime"` // seconds
 	Peer   string  `json:"peer"`   // its peer id; empty before anything went on the wire
+
+	Standby bool   `json:"standby"`         // somebody answers while the node is down
+	Files   uint64 `json:"files,omitempty"` // how many it may have open
 }
 
 // Gateway is what Nix talks to.

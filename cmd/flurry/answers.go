@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -21,6 +22,7 @@ import (
 func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Status, error) {
 	s := v.node.Status(r.Peers)
 	s.Version = version
+	s.Node.Standby, s.Node.Files = v.seat != nil, mayOpen()
 	if s.Namespaces == nil {
 		s.Namespaces = []report.Namespace{}
 	}
@@ -61,6 +63,15 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 		s.Network.Replicas, s.Network.Interval, s.Network.Rate = d.Replicas, d.Interval.Seconds(), d.Rate
 	}
 	return s, nil
+}
+
+// mayOpen is how many files this process may have open; 0: that is not known.
+func mayOpen() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return limit.Cur
 }
 
 // documentWarnings says what is wrong with the document of a namespace, and what can be done.

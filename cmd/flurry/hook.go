@@ -70,13 +70,18 @@ func (sh *shell) hookScript(namespaces []string) error {
 		}
 		words = append(words, "--state", state)
 	}
-	words = append(words, namespaces...)
-	for i, w := range words {
+	_, err = io.WriteString(sh.out, hookText(append(words, namespaces...)...))
+	return err
+}
+
+// hookText is the script that runs the command.
+func hookText(command ...string) string {
+	words := make([]string, len(command))
+	for i, w := range command {
 		words[i] = quoteShell(w)
 	}
-	_, err = fmt.Fprintf(sh.out, "#!/bin/sh\n# Nix's post-build-hook. It must never fail or delay a build, not even when flurry is gone.\n[ -x %s ] && timeout -s KILL 2 %s \"$@\"\nexit 0\n",
+	return fmt.Sprintf("#!/bin/sh\n# Nix's post-build-hook. It must never fail or delay a build, not even when flurry is gone.\n[ -x %s ] && timeout -s KILL 2 %s \"$@\"\nexit 0\n",
 		words[0], strings.Join(words, " "))
-	return err
 }
 
 // plainWord is what a shell takes as it stands.

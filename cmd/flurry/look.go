@@ -74,7 +74,7 @@ func (sh *shell) whyCommand() *cobra.Command {
 		Use:        "why PATH",
 		Short:      "whether a path can be had, from whom, and if not, why",
 		Args:       sh.args(1, 1),
-		SuggestFor: []string{"explain", "doctor"},
+		SuggestFor: []string{"explain"},
 		Long:       "PATH is a store path, something below one, a link to one such as ./result, or the 32 characters of its hash.\nThe exit code is 0 if it can be had, and 5 if not.",
 		Example:    "  flurry why ./result\n  flurry why lsvsfxv3rkwdn7ipyir4mizrk7wh49wz",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/flurry-nix/flurry/internal/setup"
 )
 
 func main() {
@@ -33,4 +35,6 @@ type environment struct {
 	inTerminal  bool // somebody can be asked
 	outTerminal bool // the screen can be drawn anew
 	errTerminal bool // progress bars can be drawn
+
+	machine setup.Machine // what setup changes and doctor looks at; nil: this one
 }

@@ -63,12 +63,14 @@ func nixRemembers(dir string) time.Duration {
 	return c.negativeTTL
 }
 
-// nixConf gathers the settings of nix.conf that matter here: those that name caches and trusted keys, and how long a "no" is
-// remembered.
+// nixConf gathers the settings of nix.conf that matter here: those that name caches and trusted keys, how long a "no" is
+// remembered, and what doctor looks at.
 type nixConf struct {
 	trusted, extra                  []string
 	substituters, extraSubstituters []string
 	negativeTTL                     time.Duration
+	fallback                        bool
+	maxJobs, hook                   string
 }
 
 // read reads a file and those that it includes, in their order. A file that cannot be read says nothing.
@@ -77,6 +79,11 @@ func (c *nixConf) read(name string, depth int) {
 	if err != nil || len(text) > maxNixConf || depth > maxNixIncludes {
 		return
 	}
+	c.parse(text, filepath.Dir(name), depth)
+}
+
+// parse reads settings; files that they include are looked for in dir.
+func (c *nixConf) parse(text []byte, dir string, depth int) {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, maxNixConf)
 	for lines.Scan() {
@@ -86,7 +93,7 @@ func (c *nixConf) read(name string, depth int) {
 		case len(words) == 2 && (words[0] == "include" || words[0] == "!include"):
 			other := words[1]
 			if !filepath.IsAbs(other) {
-				other = filepath.Join(filepath.Dir(name), other)
+				other = filepath.Join(dir, other)
 			}
 			c.read(other, depth+1)
 		case len(words) >= 2 && words[1] == "=":
@@ -105,6 +112,12 @@ func (c *nixConf) set(key string, values []string) {
 		c.substituters = values
 	case "extra-substituters", "extra-binary-caches":
 		c.extraSubstituters = append(c.extraSubstituters, values...)
+	case "fallback", "build-fallback":
+		c.fallback = len(values) == 1 && values[0] == "true"
+	case "max-jobs", "build-max-jobs":
+		c.maxJobs = strings.Join(values, " ")
+	case "post-build-hook":
+		c.hook = strings.Join(values, " ")
 	case "narinfo-cache-negative-ttl":
 		if len(values) == 1 {
 			if n, err := strconv.ParseUint(values[0], 10, 31); err == nil {

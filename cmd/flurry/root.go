@@ -150,8 +150,8 @@ func (sh *shell) command() *cobra.Command {
 	add("use", sh.useCommand(), sh.leaveCommand())
 	add("publish", sh.newCommand(), sh.publishCommand(), sh.runCommand(), sh.pinCommand(), sh.retractCommand(), sh.writerCommand(), sh.showCommand())
 	add("host", sh.seedCommand())
-	add("look", sh.statusCommand(), sh.whyCommand(), sh.waitCommand())
-	add("machine", sh.daemonCommand(), sh.storeCommand(), sh.demoCommand(), sh.completionCommand())
+	add("look", sh.statusCommand(), sh.doctorCommand(), sh.whyCommand(), sh.waitCommand())
+	add("machine", sh.setupCommand(), sh.daemonCommand(), sh.storeCommand(), sh.demoCommand(), sh.completionCommand())
 	root.AddCommand(sh.manCommand(), sh.hookCommand())
 	return root
 }

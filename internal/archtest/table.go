@@ -22,6 +22,7 @@ func house() rules {
 			{"content", 1, "nix", ""},
 			{"nix/daemon", 1, "nix", "clock exec net os"},
 			{"internal/spool", 1, "internal/durable nix", "os"},
+			{"internal/setup", 1, "internal/durable", "exec os"},
 			{"origin", 1, "nix", "clock http net"},
 			{"nix/nixtest", 1, "nix", "exec os"},
 			{"internal/handover", 1, "", "clock net os"},
@@ -65,7 +66,7 @@ func house() rules {
 
 			{"cmd/flurry", 9, "node httpgateway/pages httpgateway control " +
 				"catalog/disk store/disk store/inplace dht/kad peer/static peer/mdns transfer/stream origin nix/daemon " +
-				"catalog store transfer dht report trust peer namespace content nix/watch nix internal/durable internal/handover internal/spool",
+				"catalog store transfer dht report trust peer namespace content nix/watch nix internal/durable internal/handover internal/setup internal/spool",
 				"clock exec http libp2p net os"},
 			{"bench", 9, "internal/netlab catalog/disk store/disk catalog store report trust namespace content nix", "clock exec http net os"},
 			{"cmd/flurry/e2e", 9, "internal/netlab nix/nixtest", "clock exec http net os"},
@@ -82,6 +83,7 @@ func house() rules {
 			{"cmd/flurry/hook.go", "oneOutput", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/configproblem.go", "wrongType", "a regular expression cannot be changed once it is made"},
 			{"cmd/flurry/configproblem.go", "noTable", "a regular expression cannot be changed once it is made"},
+			{"cmd/flurry/setupplan.go", "units", "an embedded file system cannot be changed"},
 			{"httpgateway/pages/pages.go", "files", "an embedded file system cannot be changed"},
 			{"catalog/disk/disk.go", "context.Background", "Pebble hands its logger none"},
 			{"store/disk/pebble.go", "context.Background", "Pebble hands its logger none"},

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flurry-nix/flurry/control"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// doctorTime is how long one question of doctor's may take: a cache that is slower is told to be slow.
+const doctorTime = 3 * time.Second
+
+func (sh *shell) doctorCommand() *cobra.Command {
+	var fix bool
+	cmd := &cobra.Command{
+		Use:               "doctor",
+		Short:             "whether everything is as it should be, and what to do where it is not",
+		Args:              sh.args(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		SuggestFor:        []string{"check", "health", "diagnose"},
+		Long: "It looks at Nix, the gateway, keys, namespaces, the network and the disk, and changes nothing.\n" +
+			"The exit code is 1 if something fails.",
+		Example: "  flurry doctor\n  sudo flurry doctor --fix",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return sh.doctor(cmd.Context(), fix)
+		},
+	}
+	cmd.Flags().BoolVar(&fix, "fix", false, "mend what can be mended, after asking")
+	return cmd
+}
+
+func (sh *shell) doctor(ctx context.Context, fix bool) error {
+	e, err := sh.examine(ctx)
+	if err != nil {
+		return err
+	}
+	d := e.checkAll(ctx)
+	if !fix {
+		if err := sh.answer(d, d.PrintText); err != nil {
+			return err
+		}
+		return exit(d.Exit())
+	}
+	if !sh.json {
+		d.PrintText(sh.out)
+	}
+	var fixes []fixing
+	for _, f := range e.fixes {
+		if !slices.ContainsFunc(fixes, func(o fixing) bool { return o.what == f.what }) {
+			fixes = append(fixes, f)
+		}
+	}
+	slices.SortStableFunc(fixes, func(a, b fixing) int { return strings.Compare(a.what, b.what) }) // chmod before setup, which reads the key
+	if len(fixes) == 0 {
+		sh.say("flurry: there is nothing that doctor can mend")
+		return exit(d.Exit())
+	}
+	for _, f := range fixes {
+		if err := sh.confirm("Mend it: "+f.what+"?", "flurry doctor --fix"); err != nil {
+			return err
+		}
+		if err := f.do(ctx); err != nil {
+			return err
+		}
+	}
+	if e, err = sh.examine(ctx); err != nil {
+		return err
+	}
+	d = e.checkAll(ctx)
+	if err := sh.answer(d, d.PrintText); err != nil {
+		return err
+	}
+	return exit(d.Exit())
+}
+
+// fixing is something that can be mended.
+type fixing struct {
+	what string
+	do   func(ctx context.Context) error
+}
+
+// examined is what doctor looks at.
+type examined struct {
+	sh     *shell
+	site   site
+	conf   parsed        // the configuration
+	status report.Status // of the daemon
+	down   error         // why there is no status
+	nix    nixConf       // what nix.conf says
+	found  string        // the version of this machine's Nix; empty: there is none
+	multi  bool
+	http   *http.Client
+
+	checks []report.DoctorCheck
+	fixes  []fixing
+}
+
+func (sh *shell) examine(ctx context.Context) (*examined, error) {
+	site, err := sh.site(setupFlags{user: sh.uid != 0 && sh.isUsers()})
+	if err != nil {
+		return nil, err
+	}
+	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}}
+	name, named := sh.configFile()
+	if !named {
+		name = site.real(site.config)
+	}
+	if e.conf, err = loadConfig(name, !named); err != nil {
+		return nil, err
+	}
+	asking, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	e.status, e.down = sh.daemon().Status(asking, control.StatusRequest{Peers: true})
+	e.found, e.multi = sh.nixFound(ctx)
+	e.nix = nixConf{trusted: []string{defaultNixKey}, substituters: []string{defaultNixCache}, negativeTTL: defaultNegativeTTL}
+	e.nix.read(filepath.Join(site.real(sh.nixConfDir()), "nix.conf"), 0)
+	return e, nil
+}
+
+// isUsers reports whether the daemon that commands find is the user's own.
+func (sh *shell) isUsers() bool {
+	return sh.socketPath() != systemSocket
+}
+
+// checkAll makes every check.
+func (e *examined) checkAll(ctx context.Context) report.Doctor {
+	for _, check := range []func(context.Context){e.nixVersion, e.nixSubstituter, e.nixMany, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
+		e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.namespaces, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
+		check(ctx)
+	}
+	d := report.Doctor{Checks: e.checks}
+	d.Complete()
+	return d
+}
+
+func (e *examined) add(id string, status report.CheckStatus, try []string, format string, args ...any) {
+	e.checks = append(e.checks, report.DoctorCheck{ID: id, Status: status, Text: fmt.Sprintf(format, args...), Try: try})
+}
+
+func (e *examined) ok(id, format string, args ...any) {
+	e.add(id, report.CheckOK, nil, format, args...)
+}
+
+// bySetup is add of something that setup mends.
+func (e *examined) bySetup(id string, status report.CheckStatus, format string, args ...any) {
+	command := "sudo flurry setup"
+	if e.site.user {
+		command = "flurry setup --user"
+	}
+	e.add(id, status, []string{command}, format, args...)
+	e.checks[len(e.checks)-1].Fix = command
+	e.fixes = append(e.fixes, fixing{command, func(ctx context.Context) error { return e.sh.setup(ctx, setupFlags{user: e.site.user}) }})
+}
+
+// keyFiles looks at who can read secret keys.
+func (e *examined) keyFiles(context.Context) {
+	dir := filepath.Join(first(e.conf.file.State, e.sh.state, e.sh.getenv("FLURRY_STATE"), e.site.state), "keys")
+	real := e.site.real(dir)
+	all, err := os.ReadDir(real)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.ok("keys.mode", "no keys yet")
+		return
+	case err != nil:
+		e.add("keys.mode", report.CheckSkip, []string{"sudo flurry doctor"}, "who can read the keys in %s is for its owner to see", dir)
+		return
+	}
+	bad := 0
+	for _, entry := range all {
+		info, err := entry.Info()
+		if err != nil || !strings.HasSuffix(entry.Name(), ".sec") || info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		bad++
+		file := filepath.Join(dir, entry.Name())
+		command := "chmod 600 " + file
+		e.add("keys.mode", report.CheckFail, []string{command}, "%s is readable by others (%04o): flurry does not use it", file, info.Mode().Perm())
+		e.checks[len(e.checks)-1].Fix = command
+		e.fixes = append(e.fixes, fixing{command, func(context.Context) error { return os.Chmod(filepath.Join(real, entry.Name()), 0o600) }})
+	}
+	for a, file := range e.conf.config.KeyFiles {
+		if strings.HasPrefix(file, "/nix/store/") {
+			bad++
+			e.add("keys.store", report.CheckFail, []string{"flurry new NAME        a key elsewhere, and a new namespace for it"}, "the key of %s is in /nix/store, where everybody can read it, for ever", a.Name())
+		}
+	}
+	if bad == 0 {
+		e.ok("keys.mode", "secret keys are readable by their owner alone")
+	}
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// patient is a machine on which setup was run and a gateway answers.
+type patient struct {
+	*bench
+	*examined
+	health string
+	host   int // the status for another's name
+	other  *httptest.Server
+}
+
+func newPatient(t *testing.T) *patient {
+	t.Helper()
+	p := &patient{bench: newBench(t), health: `{"status":"ok","reasons":[]}`, host: http.StatusForbidden}
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "rebound.example" {
+			w.WriteHeader(p.host)
+			return
+		}
+		fmt.Fprint(w, p.health)
+	}))
+	t.Cleanup(gateway.Close)
+	p.other = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(p.other.Close)
+	p.put("/etc/flurry/flurry.toml", fmt.Sprintf("[gateway]\nlisten = [%q]\n", strings.TrimPrefix(gateway.URL, "http://")))
+	p.put("/etc/nix/nix.conf", "substituters = "+p.other.URL+"\n")
+	p.put("/proc/77/comm", "nix-daemon\n")
+	p.put("/proc/77/environ", "PATH=/bin\x00")
+	p.put("/proc/sys/net/core/rmem_max", "7500000\n")
+	p.put("/proc/sys/net/core/wmem_max", "7500000\n")
+	p.must("setup", "--yes")
+	if err := os.Chtimes(p.Root+"/proc/77", time.Now(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	p.look(gateway.URL)
+	return p
+}
+
+// look examines the machine, with a daemon that says that all is well.
+func (p *patient) look(url string) {
+	p.t.Helper()
+	sh := &shell{environment: environment{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{}, machine: p.bench, getenv: func(name string) string {
+		return map[string]string{"HOME": "/root"}[name]
+	}}, socket: "/nowhere/control.sock"}
+	e, err := sh.examine(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	now := time.Now()
+	year := now.Add(365 * 24 * time.Hour)
+	key, _ := e.site.localKey()
+	e.down, e.status = nil, report.Status{Node: report.NodeState{Standby: true, Files: 65536}, Gateway: report.Gateway{URL: url, Signer: key.String()}, Sharing: report.Sharing{Mode: "lan"},
+		Network:    report.Network{Online: true, Peers: 3, LAN: 1, Addresses: []string{"/ip4/192.168.1.2/tcp/7670"}},
+		Store:      report.Store{Bytes: 6e9, Quota: 20e9, DiskFree: 100e9, Reserve: 1e9},
+		Namespaces: []report.Namespace{{Alias: "acme-1", Serial: 3, Expires: &year, Synced: &now, Serving: 2, Share: "lan"}}}
+	p.examined = e
+}
+
+// TestDoctorWell: on a machine on which setup was run, nothing is to be said.
+func TestDoctorWell(t *testing.T) {
+	p := newPatient(t)
+	d := p.checkAll(t.Context())
+	seen := make(map[string]bool)
+	for _, c := range d.Checks {
+		seen[c.ID] = true
+		if c.Status != report.CheckOK && c.ID != "store.fs" {
+			t.Errorf("%s: %s: %s %q", c.ID, c.Status, c.Text, c.Try)
+		}
+	}
+	for _, id := range []string{"nix.version", "nix.substituter", "nix.order", "nix.key", "nix.daemon-age", "nix.ttl", "gateway.url", "gateway.host", "gateway.standby", "keys.mode", "ns.document", "net.reach", "net.clock", "store.quota"} {
+		if !seen[id] {
+			t.Errorf("%s was not looked at", id)
+		}
+	}
+	if !d.OK || d.Exit() != report.ExitOK || len(p.fixes) > 0 {
+		t.Errorf("%+v, %d fixes", d, len(p.fixes))
+	}
+}
+
+// TestDoctorFinds: each thing that is wrong is found, with what to do, and nothing else is.
+func TestDoctorFinds(t *testing.T) {
+	soon, past := time.Now().Add(3*24*time.Hour), time.Now().Add(-3*24*time.Hour)
+	for _, test := range []struct {
+		id     string
+		change func(p *patient)
+		status report.CheckStatus
+		says   string
+		try    string
+	}{
+		{"nix.version", func(p *patient) { p.found, p.examined.nix.fallback = "2.8.0", true }, report.CheckFail, "crashes with `fallback = true`", "take `fallback = true` out"},
+		{"nix.version", func(p *patient) { p.found, p.examined.nix.maxJobs = "2.13.1", "1" }, report.CheckWarn, "one path at a time", "max-jobs = auto"},
+		{"nix.substituter", func(p *patient) { p.examined.nix.extraSubstituters = nil }, report.CheckFail, "does not name the gateway", "sudo flurry setup"},
+		{"nix.substituter", func(p *patient) { p.put("/root/.config/nix/nix.conf", "substituters = https://x.example\n") }, report.CheckWarn, "takes the gateway away again", "extra-substituters"},
+		{"nix.many", func(p *patient) {
+			p.examined.nix.substituters = []string{p.other.URL, p.other.URL, p.other.URL, p.other.URL}
+		}, report.CheckWarn, "4 HTTP caches besides the gateway", "flurry use --from-nix-conf"},
+		{"nix.order", func(p *patient) { p.other.Close() }, report.CheckWarn, "does not answer: Nix waits for it", "flurry use KEY --origin"},
+		{"nix.key", func(p *patient) { p.examined.nix.extra = nil }, report.CheckFail, "does not trust this machine's key", "sudo flurry setup"},
+		{"nix.key", func(p *patient) { p.examined.nix.extra = append(p.examined.nix.extra, "acme-1:AAAA") }, report.CheckFail, `"acme-1:AAAA" is no key`, "Nix stops with it"},
+		{"nix.key", func(p *patient) {
+			for range 2 {
+				key, err := nix.NewSecretKey("acme-1", rand.Reader)
+				if err != nil {
+					p.t.Fatal(err)
+				}
+				p.examined.nix.extra = append(p.examined.nix.extra, key.Public().String())
+			}
+		}, report.CheckWarn, "two different keys are called acme-1", ""},
+		{"nix.daemon-age", func(p *patient) { p.ages("/proc/77", -time.Hour) }, report.CheckFail, "was started before nix.conf changed", "restart nix-daemon"},
+		{"nix.proxy", func(p *patient) { p.put("/proc/77/environ", "http_proxy=http://proxy:3128\x00") }, report.CheckFail, "uses a proxy (http://proxy:3128)", "no_proxy=127.0.0.1"},
+		{"nix.ttl", func(p *patient) { p.examined.nix.negativeTTL = time.Hour }, report.CheckWarn, "narinfo-cache-negative-ttl is 3600", "sudo flurry setup"},
+		{"nix.hook", func(p *patient) { p.examined.nix.hook = "/etc/nix/gone" }, report.CheckFail, "every build fails", "flurry hook --script"},
+		{"gateway.url", func(p *patient) { p.health = "<html>it works</html>" }, report.CheckFail, "is not flurry: another program has the port", "ss -ltnp"},
+		{"gateway.url", func(p *patient) { p.health = `{"status":"standby","reasons":["it crashed"]}` }, report.CheckFail, "from the standby", "flurry status"},
+		{"gateway.url", func(p *patient) { p.health = `{"status":"degraded","reasons":["the disk is full"]}` }, report.CheckWarn, "the disk is full", "flurry status"},
+		{"gateway.url", func(p *patient) { p.status.Gateway.URL = "http://127.0.0.1:1" }, report.CheckFail, "nothing answers at http://127.0.0.1:1", "sudo systemctl start"},
+		{"gateway.host", func(p *patient) { p.host = http.StatusOK }, report.CheckFail, "by another's name", "proxy"},
+		{"gateway.standby", func(p *patient) { p.status.Node.Standby = false }, report.CheckWarn, "there is no standby", "without --no-supervisor"},
+		{"gateway.daemon", func(p *patient) {
+			p.down = &report.Problem{ID: "no-daemon", Message: "no daemon answers", Try: []string{"start it"}}
+		}, report.CheckFail, "no daemon answers", "start it"},
+		{"keys.mode", func(p *patient) { p.chmod("/var/lib/flurry/keys/flurry-local-1.sec", 0o644) }, report.CheckFail, "is readable by others (0644)", "chmod 600 /var/lib/flurry/keys/flurry-local-1.sec"},
+		{"ns.use", func(p *patient) { p.status.Namespaces = nil }, report.CheckWarn, "no namespace is in use", "flurry use NAMESPACE"},
+		{"ns.document", func(p *patient) { p.status.Namespaces[0].Expires = &soon }, report.CheckWarn, "its document is valid until", "ask its publisher"},
+		{"ns.document", func(p *patient) { p.status.Namespaces[0].Serial = 0 }, report.CheckWarn, "nobody who has its document", "--peer HOST"},
+		{"ns.document", func(p *patient) {
+			p.status.Namespaces[0].Expires = &past
+			p.status.Problems = []report.Problem{{ID: "document-expired", Message: "acme-1's document expired", Found: []string{"what it published before is served"}, Try: []string{"renew it"}}}
+		}, report.CheckWarn, "acme-1's document expired; what it published before is served", "renew it"},
+		{"ns.seeds", func(p *patient) { p.status.Namespaces[0].Serving = 0 }, report.CheckWarn, "nobody who holds it is connected", "--peer HOST"},
+		{"ns.sync", func(p *patient) { p.status.Namespaces[0].Synced = &past }, report.CheckWarn, "its catalog was synced", "flurry status --peers"},
+		{"net.reach", func(p *patient) { p.status.Sharing.Mode = "all" }, report.CheckWarn, "no public address", "open port 7670"},
+		{"net.clock", func(p *patient) {
+			p.status.Problems = []report.Problem{{ID: "clock-skew", Message: "this machine's clock is 5 min ahead"}}
+		}, report.CheckWarn, "5 min ahead", ""},
+		{"net.udp", func(p *patient) { p.put("/proc/sys/net/core/rmem_max", "212992\n") }, report.CheckWarn, "UDP buffers are small (rmem_max is 212 kB)", "sysctl -w net.core.rmem_max=7500000"},
+		{"net.fd", func(p *patient) { p.status.Node.Files = 1024 }, report.CheckWarn, "may open 1024 files", "LimitNOFILE"},
+		{"store.quota", func(p *patient) { p.status.Store.Bytes = 19e9 }, report.CheckWarn, "95 % of its quota", "flurry store gc"},
+		{"store.reserve", func(p *patient) { p.status.Store.DiskFree = 1e6 }, report.CheckFail, "nothing new is stored", "make room"},
+		{"store.check", func(p *patient) {
+			p.status.Problems = []report.Problem{{ID: "store-damaged", Message: "3 contents are damaged"}}
+		}, report.CheckWarn, "3 contents are damaged", ""},
+		{"node.something-new", func(p *patient) {
+			p.status.Problems = []report.Problem{{ID: "something-new", Message: "it is odd"}}
+		}, report.CheckWarn, "it is odd", ""},
+	} {
+		t.Run(test.id, func(t *testing.T) {
+			p := newPatient(t)
+			test.change(p)
+			found := false
+			for _, c := range p.checkAll(t.Context()).Checks {
+				if c.Status == report.CheckOK {
+					continue
+				}
+				if c.ID == test.id && c.Status == test.status && strings.Contains(c.Text, test.says) && strings.Contains(strings.Join(c.Try, "\n"), test.try) {
+					found = true
+				} else if c.ID != "store.fs" && test.id != "gateway.daemon" {
+					t.Errorf("%s: %s: %s %q", c.ID, c.Status, c.Text, c.Try)
+				}
+			}
+			if !found {
+				t.Errorf("it is not found; %+v", p.checks)
+			}
+		})
+	}
+}
+
+func (p *patient) ages(name string, by time.Duration) {
+	p.t.Helper()
+	at := time.Now().Add(by)
+	if err := os.Chtimes(p.Root+name, at, at); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *patient) chmod(name string, mode os.FileMode) {
+	p.t.Helper()
+	if err := os.Chmod(p.Root+name, mode); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestDoctorFixes: what can be mended is, by the commands that it names, and what it looks at again is well.
+func TestDoctorFixes(t *testing.T) {
+	b := newBench(t)
+	b.must("setup", "--yes", "--no-nix")
+	if err := os.Chmod(b.Root+"/var/lib/flurry/keys/flurry-local-1.sec", 0o640); err != nil {
+		t.Fatal(err)
+	}
+	out, _, code := b.flurry(0, "doctor", "--socket", "/nowhere/control.sock")
+	if code != report.ExitFailed || !strings.Contains(out, "FAIL  /etc/nix/nix.conf does not name the gateway") || !strings.Contains(out, "is readable by others (0640)") {
+		t.Fatalf("%d\n%s", code, out)
+	}
+	if _, errs, code := b.flurry(0, "doctor", "--fix", "--socket", "/nowhere/control.sock"); code != report.ExitUsage || !strings.Contains(errs, "Mend it: chmod 600 /var/lib/flurry/keys/flurry-local-1.sec? Nobody is here to answer") {
+		t.Errorf("without an answer: %d %s", code, errs)
+	}
+	out, errs, _ := b.flurry(0, "doctor", "--fix", "--yes", "--socket", "/nowhere/control.sock")
+	_, after, _ := strings.Cut(out, "done. Everything above")
+	if !strings.Contains(after, "ok    /etc/nix/nix.conf names the gateway") || !strings.Contains(after, "ok    Nix trusts this machine's key") || strings.Contains(after, "readable by others") {
+		t.Errorf("%s%s", out, errs)
+	}
+	if info, err := os.Stat(b.Root + "/var/lib/flurry/keys/flurry-local-1.sec"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info, err)
+	}
+	if out, _, _ := b.flurry(0, "doctor", "--json", "--socket", "/nowhere/control.sock"); !strings.HasPrefix(out, `{"schema":"flurry/doctor/1","ok":false,"checks":[{"id":"nix.version","status":"ok"`) || strings.Count(out, "\n") != 1 {
+		t.Error(out)
+	}
+}
+
+// TestDoctorBadConfig: a configuration that the daemon would refuse is said before anything else.
+func TestDoctorBadConfig(t *testing.T) {
+	b := newBench(t)
+	b.put("/etc/flurry/flurry.toml", "[gateway\n")
+	if _, errs, code := b.flurry(0, "doctor", "--socket", "/nowhere/control.sock"); code != report.ExitUsage || !strings.Contains(errs, "flurry.toml:1:") && !strings.Contains(errs, "flurry.toml:2:") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestIsPublic(t *testing.T) {
+	for addr, want := range map[string]bool{"/ip4/192.168.1.2/tcp/7670": false, "/ip4/203.0.113.7/tcp/7670": true, "/ip6/fd00::1/udp/7670/quic-v1": false, "/ip6/2001:db8::1/tcp/1": true,
+		"/ip4/127.0.0.1/tcp/1": false, "/ip6/fe80::1/tcp/1": false, "/dns4/seed.acme.example/tcp/7670": true, "": false, "/ip4/": false, "ip4": false} {
+		if isPublic(addr) != want {
+			t.Errorf("%q: %v", addr, !want)
+		}
+	}
+}

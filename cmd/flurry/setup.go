@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flurry-nix/flurry/internal/setup"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// setupFlags are those of setup.
+type setupFlags struct {
+	user, seed, noNix, print, undo, purge, nixConf bool
+	share                                          string
+}
+
+func (sh *shell) setupCommand() *cobra.Command {
+	var f setupFlags
+	cmd := &cobra.Command{
+		Use:               "setup",
+		Short:             "install the service, and connect this machine's Nix",
+		Args:              sh.args(0, 0),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		SuggestFor:        []string{"install", "init", "configure", "uninstall"},
+		Long: "It says what it will do, and asks. What it changed is taken back by --undo, byte for byte; what somebody\n" +
+			"else changed since is left. A second setup does what is missing, or nothing. It sends nothing to anybody.",
+		Example: "  sudo flurry setup\n  sudo flurry setup --undo",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return sh.setup(cmd.Context(), f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.BoolVar(&f.user, "user", false, "for you alone, without root: a service of yours, and your nix.conf")
+	fl.BoolVar(&f.seed, "seed", false, "a host for others: no Nix is needed or changed, everybody is given what is hosted")
+	fl.Var(wordFlag{&f.share, []string{"none", "lan", "all"}}, "share", "who is given what this machine merely uses: none, lan or all; asks, and --yes means lan")
+	fl.BoolVar(&f.noNix, "no-nix", false, "the service alone: this machine's Nix stays as it is")
+	fl.BoolVar(&f.print, "print", false, "say what would be done, and change nothing")
+	fl.BoolVar(&f.undo, "undo", false, "take back what setup changed")
+	fl.BoolVar(&f.purge, "purge", false, "with --undo: the state, its keys and the user flurry go, too")
+	fl.BoolVar(&f.nixConf, "nix-conf", false, "print the lines that nix.conf needs")
+	_ = fl.MarkHidden("nix-conf") // for services that write a file of them; the flag is there
+	return cmd
+}
+
+// host is what setup changes.
+func (sh *shell) host() setup.Machine {
+	if sh.machine != nil {
+		return sh.machine
+	}
+	return setup.Real{Root: "/"}
+}
+
+func (sh *shell) setup(ctx context.Context, f setupFlags) error {
+	switch {
+	case f.purge && !f.undo:
+		return usage("flurry setup --undo --purge", "--purge goes with --undo")
+	case f.undo && (f.seed || f.share != "" || f.noNix || f.nixConf):
+		return usage("flurry setup --undo", "--undo takes back all of setup")
+	case f.user && sh.uid == 0:
+		return usage("flurry setup --user        as that user", "--user is for a user, and root is asking")
+	case f.user && f.seed:
+		return usage("sudo flurry setup --seed", "a host for others is a service of the system's")
+	case !f.user && !f.print && !f.nixConf && sh.uid != 0:
+		return &report.Problem{ID: "not-root", Exit: report.ExitUsage, Message: "only root can install the service for this machine",
+			Try: []string{"sudo flurry setup", "or, for you alone: flurry setup --user", "or look first: flurry setup --print"}}
+	}
+	site, err := sh.site(f)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.nixConf:
+		return sh.printNixConf(site)
+	case f.undo:
+		return sh.undoSetup(ctx, site, f)
+	}
+	return sh.install(ctx, site, f)
+}
+
+// install plans, shows, asks and does.
+func (sh *shell) install(ctx context.Context, site site, f setupFlags) error {
+	p, err := sh.plan(ctx, site, f)
+	if err != nil {
+		return err
+	}
+	if p.nixOS {
+		return sh.answer(p.report(), func(w io.Writer) { fmt.Fprint(w, p.module) })
+	}
+	if !sh.json {
+		p.report().PrintPlan(sh.out)
+	}
+	if f.print || len(p.steps) == 0 {
+		return sh.answer(p.report(), p.report().PrintText)
+	}
+	if p.asksShare && !sh.yes {
+		if f.share, err = sh.askShare(); err != nil {
+			return err
+		}
+		if p, err = sh.plan(ctx, site, f); err != nil {
+			return err
+		}
+	}
+	if err := sh.confirm("Go ahead?", "sudo flurry setup"); err != nil {
+		return err
+	}
+	tell := func(s setup.Step) {
+		if sh.verbose > 0 {
+			sh.say("flurry: %s %s", s.Verb, s.What)
+		}
+	}
+	if err := sh.carryOut(ctx, p, tell); err != nil {
+		return sh.setupFailed(err)
+	}
+	r := p.report()
+	r.Done = true
+	return sh.answer(r, r.PrintText)
+}
+
+// carryOut does what is planned. What is not known before the first steps are done is planned anew after them.
+func (sh *shell) carryOut(ctx context.Context, p *plan, tell func(setup.Step)) (err error) {
+	for p.first > 0 {
+		before := p.first
+		if err := setup.Apply(ctx, sh.host(), p.site.journal, p.steps[:p.first], tell); err != nil {
+			return err
+		}
+		if p, err = sh.plan(ctx, p.site, p.flags); err != nil {
+			return err
+		}
+		if p.first >= before && p.steps[p.first-1].Verb == "user" {
+			return errors.New("the user " + serviceUser + " was made, and is not there")
+		}
+	}
+	return setup.Apply(ctx, sh.host(), p.site.journal, p.steps, tell)
+}
+
+// setupFailed says that a step failed, and that nothing is lost.
+func (sh *shell) setupFailed(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &report.Problem{ID: "setup-failed", Exit: report.ExitFailed, Message: "setup stopped: " + err.Error(),
+		Try: []string{"mend that, and once more: it goes on where it stopped", "or take back what was done: flurry setup --undo"}}
+}
+
+// askShare asks who is given what is merely used.
+func (sh *shell) askShare() (string, error) {
+	if !sh.inTerminal {
+		return "lan", nil // and then --yes is missed
+	}
+	for {
+		fmt.Fprint(sh.err, "Share what you get from others: with [n]obody, machines on your [L]AN, or [a]nyone (upload at most 10 Mbit/s)? ")
+		line, err := bufio.NewReader(sh.in).ReadString('\n')
+		if err != nil {
+			return "", &report.Problem{ID: "declined", Message: "nothing was changed", Exit: report.ExitUsage}
+		}
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "n", "nobody", "none":
+			return "none", nil
+		case "", "l", "lan":
+			return "lan", nil
+		case "a", "anyone", "all":
+			return "all", nil
+		}
+	}
+}
+
+// undoSetup takes setup back.
+func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
+	again := "flurry setup --undo"
+	question := "Take back what flurry setup changed on this machine?"
+	if f.purge {
+		again += " --purge"
+		question = fmt.Sprintf("Take back what flurry setup changed, and remove %s with all keys and content in it?", site.state)
+	}
+	if f.print {
+		return usage(again, "--print does not go with --undo: what setup changed is in %s", filepath.Join(site.journal, "journal.json"))
+	}
+	if err := sh.confirm(question, again); err != nil {
+		return err
+	}
+	u := report.Undone{Schema: "flurry/undone/1", Undone: []string{}, Left: []report.UndoneLeft{}, Kept: []string{}}
+	left, err := setup.Undo(ctx, sh.host(), site.journal, func(what string) {
+		u.Undone = append(u.Undone, what)
+		if !sh.json {
+			fmt.Fprintf(sh.out, "  %s\n", what)
+		}
+	})
+	if err != nil && !errors.Is(err, setup.ErrNothing) {
+		return sh.setupFailed(err)
+	}
+	for _, l := range left {
+		u.Left = append(u.Left, report.UndoneLeft{What: l.What, Why: l.Why})
+	}
+	if f.purge {
+		if err := sh.purge(ctx, site, &u); err != nil {
+			return err
+		}
+	} else if sh.host().IsDir(site.state) {
+		kept := site.state + ", with keys and content"
+		if _, there := sh.flurryUser(ctx); there && !site.user {
+			kept += ", and the user flurry whose it is"
+		}
+		u.Kept = append(u.Kept, kept+" (flurry setup --undo --purge removes that)")
+	}
+	if err := sh.answer(u, u.PrintText); err != nil {
+		return err
+	}
+	if len(u.Left) > 0 {
+		return exit(report.ExitFailed)
+	}
+	return nil
+}
+
+// purge removes the state, and the user that it was.
+func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
+	if d := sh.host(); d.IsDir(site.state) {
+		u.Undone = append(u.Undone, "remove "+site.state)
+		if err := os.RemoveAll(site.real(site.state)); err != nil {
+			return err
+		}
+	}
+	if site.user { // directories that setup made, and could not remove while the state was in them
+		return errors.Join(sh.host().RemoveDir(filepath.Dir(site.state)), sh.host().RemoveDir(filepath.Dir(filepath.Dir(site.state))))
+	}
+	if _, there := sh.flurryUser(ctx); there {
+		u.Undone = append(u.Undone, "remove the user flurry")
+		if _, err := sh.host().Run(ctx, "userdel", serviceUser); err != nil {
+			u.Left = append(u.Left, report.UndoneLeft{What: "the user flurry", Why: err.Error()})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,506 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/flurry-nix/flurry/internal/setup"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/report"
+)
+
+// units are the service manager's files, for the program at installedBinary.
+//
+//go:embed systemd
+var units embed.FS
+
+const (
+	installedBinary = "/usr/local/bin/flurry"
+	serviceUser     = "flurry"
+	includeLine     = "!include flurry.conf"
+	// negativeTTL is for how many seconds Nix is to remember "not here": an hour, its default, is too long for what is
+	// published while people work.
+	negativeTTL = 60
+)
+
+// site is where setup puts things.
+type site struct {
+	user                                             bool
+	root                                             string // below which all of it lies; "/" but in tests
+	self, binary, config, state, units, nix, journal string
+	systemctl                                        []string
+}
+
+// real is a file's name for this process.
+func (s site) real(name string) string { return filepath.Join(s.root, name) }
+
+func (sh *shell) site(f setupFlags) (site, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return site{}, err
+	}
+	s := site{root: "/", self: self, binary: installedBinary, config: systemConfig, state: systemState, units: "/etc/systemd/system",
+		nix: sh.nixConfDir(), systemctl: []string{"systemctl"}}
+	if r, ok := sh.machine.(interface{ At() string }); ok {
+		s.root = r.At()
+	}
+	if f.user {
+		home := sh.home()
+		s.user, s.config, s.state = true, home.config, home.state
+		s.binary = filepath.Join(sh.getenv("HOME"), ".local/bin/flurry")
+		s.units = filepath.Join(sh.userDir("XDG_CONFIG_HOME", ".config"), "systemd/user")
+		s.nix = filepath.Join(sh.userDir("XDG_CONFIG_HOME", ".config"), "nix")
+		s.systemctl = append(s.systemctl, "--user")
+	}
+	for _, dir := range []string{"/usr/bin/", "/usr/local/bin/", "/bin/"} { // installed by somebody else
+		if strings.HasPrefix(self, dir) {
+			s.binary = self
+		}
+	}
+	s.journal = filepath.Join(filepath.Dir(s.config), "setup")
+	return s, nil
+}
+
+// plan is what is to be done.
+type plan struct {
+	sh    *shell
+	site  site
+	flags setupFlags
+
+	head      string
+	steps     []setup.Step // all that is to be done
+	first     int          // how many of them have to be done before the others are known: the user's id, the key; 0: they are
+	notes     []string
+	asksShare bool
+	nixOS     bool
+	module    string
+
+	uid, gid int
+	restarts bool // the service has to be started anew
+}
+
+func (p *plan) report() report.Setup {
+	r := report.Setup{Schema: "flurry/setup/1", Head: p.head, Steps: []report.SetupStep{}, Notes: p.notes, Undo: "sudo flurry setup --undo", Next: "flurry use NAMESPACE        flurry doctor"}
+	if p.site.user {
+		r.Undo = "flurry setup --user --undo"
+	}
+	if r.Notes == nil {
+		r.Notes = []string{}
+	}
+	for _, s := range p.steps {
+		if s.Verb != "" {
+			r.Steps = append(r.Steps, report.SetupStep{Verb: s.Verb, What: s.What, Lines: s.Lines})
+		}
+	}
+	if p.flags.seed {
+		r.Next = "flurry seed KEY --quota SIZE"
+	}
+	return r
+}
+
+// plan finds out what is to be done: what is done already is not in it.
+func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, error) {
+	p := &plan{sh: sh, site: site, flags: f}
+	if _, err := sh.host().Read("/etc/NIXOS"); err == nil && !site.user {
+		p.nixOS, p.module = true, nixOSModule(site)
+		p.head = "on NixOS the configuration says what runs"
+		return p, nil
+	}
+	systemd := sh.host().IsDir("/run/systemd/system")
+	version, multi := sh.nixFound(ctx)
+	p.head = "flurry " + version3(version, multi, systemd)
+	for _, part := range []func(context.Context) error{p.program, p.account, p.files, p.key, p.configuration} {
+		if err := part(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if systemd {
+		if err := p.service(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		p.notes = append(p.notes, "There is no systemd here: start it yourself, as "+p.site.binary+" daemon.")
+	}
+	switch {
+	case f.noNix || f.seed:
+	case version == "":
+		p.notes = append(p.notes, "There is no Nix here. It is connected by running this again once there is.")
+	default:
+		if err := p.connect(ctx, systemd && multi); err != nil {
+			return nil, err
+		}
+	}
+	if systemd {
+		p.start(ctx)
+	}
+	if !slices.ContainsFunc(p.steps, func(s setup.Step) bool { return s.Verb != "" }) {
+		p.steps, p.first = nil, 0
+		p.head = "flurry is installed, and this machine's Nix is connected"
+		if f.noNix || f.seed || version == "" {
+			p.head = "flurry is installed"
+		}
+	}
+	return p, nil
+}
+
+func version3(nixVersion string, multi, systemd bool) string {
+	found := []string{"no Nix"}
+	if nixVersion != "" {
+		found[0] = "Nix " + nixVersion
+		if multi {
+			found = append(found, "multi-user")
+		}
+	}
+	if systemd {
+		found = append(found, "systemd")
+	} else {
+		found = append(found, "no systemd")
+	}
+	return fmt.Sprintf("%s will do this (%s):", version, strings.Join(found, ", "))
+}
+
+// nixFound is the version of this machine's Nix, empty without one, and whether it has a daemon.
+func (sh *shell) nixFound(ctx context.Context) (version string, multi bool) {
+	said, err := sh.host().Run(ctx, "nix-store", "--version")
+	if words := strings.Fields(said); err == nil && len(words) > 0 {
+		version = words[len(words)-1]
+	} else if sh.host().IsDir("/nix/store") {
+		version = "(of unknown version)"
+	}
+	return version, sh.host().IsDir("/nix/var/nix/daemon-socket")
+}
+
+// add adds a step unless it is done.
+func (p *plan) add(s setup.Step) bool {
+	if s.Done(p.sh.host()) {
+		return false
+	}
+	p.steps = append(p.steps, s)
+	return true
+}
+
+// file is a file of whoever runs this.
+func (p *plan) file(data []byte, mode fs.FileMode) setup.File {
+	uid, gid := p.sh.host().Owner()
+	return setup.File{Data: data, Mode: mode, UID: uid, GID: gid}
+}
+
+// dirs makes a directory and those above it that are missing.
+func (p *plan) dirs(name string) {
+	if name == "/" || p.sh.host().IsDir(name) {
+		return
+	}
+	p.dirs(filepath.Dir(name))
+	p.add(setup.Step{Dir: name, File: p.file(nil, 0o755)})
+}
+
+// program puts the program where it stays.
+func (p *plan) program(context.Context) error {
+	if p.site.self == p.site.binary {
+		return nil
+	}
+	data, err := os.ReadFile(p.site.self)
+	if err != nil {
+		return err
+	}
+	p.dirs(filepath.Dir(p.site.binary))
+	if p.add(setup.Step{Verb: "copy", What: p.site.self + " -> " + p.site.binary, Path: p.site.binary, File: p.file(data, 0o755)}) {
+		p.restarts = true
+	}
+	return nil
+}
+
+// flurryUser is the user that the service runs as.
+func (sh *shell) flurryUser(ctx context.Context) (ids [2]int, there bool) {
+	for i, flag := range []string{"-u", "-g"} {
+		said, err := sh.host().Run(ctx, "id", flag, serviceUser)
+		if err != nil {
+			return ids, false
+		}
+		if ids[i], err = strconv.Atoi(said); err != nil {
+			return ids, false
+		}
+	}
+	return ids, true
+}
+
+// account makes the user that the service runs as. It stays, since what it owns does; --purge removes it.
+func (p *plan) account(ctx context.Context) error {
+	if p.site.user {
+		p.uid, p.gid = p.sh.host().Owner()
+		return nil
+	}
+	ids, there := p.sh.flurryUser(ctx)
+	p.uid, p.gid = ids[0], ids[1]
+	if !there {
+		p.steps = append(p.steps, setup.Step{Verb: "user", What: serviceUser + " (system user, no shell, member of no other group)",
+			Run: []string{"useradd", "--system", "--user-group", "--no-create-home", "--home-dir", systemState, "--shell", "/usr/sbin/nologin", serviceUser}})
+		p.first = len(p.steps)
+	}
+	return nil
+}
+
+// files makes the state directory.
+func (p *plan) files(context.Context) error {
+	p.dirs(filepath.Dir(p.site.config))
+	p.dirs(filepath.Dir(p.site.state))
+	p.add(setup.Step{Dir: p.site.state, File: setup.File{Mode: 0o755, UID: p.uid, GID: p.gid}})
+	return nil
+}
+
+// localKey is the public half of this machine's key. An fs.ErrNotExist: it has none yet.
+func (s site) localKey() (nix.PublicKey, error) {
+	key, err := readSecret(s.real(filepath.Join(s.state, "keys", localKeyName+".sec")))
+	if err != nil {
+		return nix.PublicKey{}, err
+	}
+	return key.Public(), nil
+}
+
+// key makes this machine's own key, which stays when setup is undone, as all of the state does.
+func (p *plan) key(context.Context) error {
+	file := filepath.Join(p.site.state, "keys", localKeyName+".sec")
+	if _, err := os.Lstat(p.site.real(file)); err == nil {
+		return nil
+	}
+	lines := []string{"Nix will trust it, and it vouches only for what a namespace you use has signed.",
+		"Whoever can read it can feed your Nix: it is readable by the service alone."}
+	p.steps = append(p.steps, setup.Step{Verb: "key", What: "this machine's own key, " + file, Lines: lines, Do: p.makeKey})
+	if p.first == 0 {
+		p.first = len(p.steps)
+	}
+	return nil
+}
+
+func (p *plan) makeKey() error {
+	dir := p.site.real(filepath.Join(p.site.state, "keys"))
+	keys, err := openKeyring(dir, nil, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := keys.local(); err != nil {
+		return err
+	}
+	return errors.Join(os.Lchown(dir, p.uid, p.gid), os.Lchown(keys.file(localKeyName), p.uid, p.gid))
+}
+
+// configuration writes what differs from the defaults, into a file that is not there yet.
+func (p *plan) configuration(context.Context) error {
+	there, err := loadConfig(p.site.real(p.site.config), true)
+	if err != nil {
+		return err
+	}
+	share := p.flags.share
+	if p.flags.seed && share == "" {
+		share = "all"
+	}
+	_, missing := os.Lstat(p.site.real(p.site.config))
+	if missing == nil {
+		if share != "" && there.config.Share.String() != share {
+			return &report.Problem{ID: "configured", Exit: report.ExitUsage, Message: fmt.Sprintf("%s says [share] mode = %q, and not %q", p.site.config, there.config.Share, share),
+				Try: []string{"change it there, and then: flurry setup"}}
+		}
+		return nil
+	}
+	p.asksShare = share == ""
+	text := ""
+	if share != "" && share != "lan" {
+		text = fmt.Sprintf("[share]\nmode = %q\n", share)
+	}
+	if p.flags.seed {
+		text = fmt.Sprintf("[share]\nmode   = %q\nupload = \"0\"    # no limit\n", share)
+	}
+	if text != "" {
+		p.add(setup.Step{Verb: "write", What: p.site.config, Lines: strings.Split(strings.TrimSpace(text), "\n"), Path: p.site.config, File: p.file([]byte(text), 0o644)})
+	}
+	return nil
+}
+
+// gateways are the addresses that Nix is to ask at, as the configuration has them.
+func (p *plan) gateways() ([]string, error) {
+	there, err := loadConfig(p.site.real(p.site.config), true)
+	return there.config.Gateway, err
+}
+
+// service writes the units.
+func (p *plan) service(context.Context) error {
+	listen, err := p.gateways()
+	if err != nil {
+		return err
+	}
+	kind := "system"
+	if p.site.user {
+		kind = "user"
+	}
+	p.dirs(p.site.units)
+	reload := append(slices.Clone(p.site.systemctl), "daemon-reload")
+	p.steps = append(p.steps, setup.Step{Undo: reload})
+	wrote := false
+	for _, name := range []string{"flurry.socket", "flurry.service"} {
+		text, err := units.ReadFile("systemd/" + kind + "/" + name)
+		if err != nil {
+			return err
+		}
+		text = bytes.ReplaceAll(text, []byte(installedBinary), []byte(p.site.binary))
+		file := filepath.Join(p.site.units, name)
+		wrote = p.add(setup.Step{Verb: "unit", What: file, Path: file, File: p.file(listening(text, listen), 0o644)}) || wrote
+	}
+	if wrote {
+		p.steps = append(p.steps, setup.Step{Run: reload})
+		p.restarts = true
+	}
+	return nil
+}
+
+// listening puts the gateway's addresses into a socket unit.
+func listening(unit []byte, addrs []string) []byte {
+	var out []byte
+	put := false
+	for line := range bytes.Lines(unit) {
+		if !bytes.HasPrefix(line, []byte("ListenStream=127.")) && !bytes.HasPrefix(line, []byte("ListenStream=[")) {
+			out = append(out, line...)
+			continue
+		}
+		if !put {
+			for _, a := range addrs {
+				out = fmt.Appendf(out, "ListenStream=%s\n", a)
+			}
+			put = true
+		}
+	}
+	return out
+}
+
+// nixLines are what nix.conf needs.
+func (p *plan) nixLines() (string, error) {
+	listen, err := p.gateways()
+	if err != nil {
+		return "", err
+	}
+	word := localKeyName + ":…" // in a plan that makes it
+	switch key, err := p.site.localKey(); {
+	case err == nil:
+		word = key.String()
+	case !errors.Is(err, fs.ErrNotExist) || p.first == 0:
+		return "", err // Nix stops with a key that is none
+	}
+	return fmt.Sprintf("extra-substituters = http://%s\nextra-trusted-public-keys = %s\nnarinfo-cache-negative-ttl = %d\n", listen[0], word, negativeTTL), nil
+}
+
+// connect has Nix ask the gateway.
+func (p *plan) connect(ctx context.Context, managed bool) error {
+	lines, err := p.nixLines()
+	if err != nil {
+		return err
+	}
+	if p.site.user && !p.trusted(ctx) {
+		p.notes = append(p.notes, "This machine's Nix does not take settings like these from you. Root has to add to /etc/nix/nix.conf:\n  "+strings.ReplaceAll(strings.TrimSpace(lines), "\n", "\n  ")+"\nor, to let you: trusted-users = root "+p.sh.getenv("USER"))
+		return nil
+	}
+	restart := []string{"systemctl", "try-restart", "nix-daemon.service"}
+	if managed && !p.site.user {
+		p.steps = append(p.steps, setup.Step{Undo: restart})
+	}
+	before := len(p.steps)
+	p.dirs(p.site.nix)
+	conf := filepath.Join(p.site.nix, "flurry.conf")
+	p.add(setup.Step{Verb: "write", What: conf, Lines: strings.Split(strings.TrimSpace(lines), "\n"), Path: conf, File: p.file([]byte(lines), 0o644)})
+	if err := p.include(); err != nil {
+		return err
+	}
+	if len(p.steps) > before && managed && !p.site.user {
+		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "nix-daemon (running builds finish first)", Run: restart})
+	}
+	if !p.site.user {
+		hook := filepath.Join(p.site.nix, "flurry-hook")
+		p.add(setup.Step{Verb: "write", What: hook + " (used only if nix.conf names it as post-build-hook)", Path: hook, File: p.file([]byte(hookText(p.site.binary, "hook")), 0o755)})
+	}
+	return nil
+}
+
+// trusted reports whether Nix takes substituters and keys from this user.
+func (p *plan) trusted(ctx context.Context) bool {
+	s, err := daemon.Open(ctx, p.sh.nixOptions())
+	if err != nil {
+		return true // it is this user's own
+	}
+	defer s.Close() // it only read
+	trusted, known, err := s.IsTrusted(ctx)
+	return err != nil || !known || trusted
+}
+
+// include has nix.conf read the file. Where another program writes nix.conf, and reads nix.custom.conf from it, that is where it
+// goes.
+func (p *plan) include() error {
+	name := filepath.Join(p.site.nix, "nix.conf")
+	if f, err := p.sh.host().Read(name); err == nil && hasLine(f.Data, "!include nix.custom.conf") {
+		name = filepath.Join(p.site.nix, "nix.custom.conf")
+	}
+	f, err := p.sh.host().Read(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f = p.file(nil, 0o644)
+	case err != nil:
+		return &report.Problem{ID: "nix-conf", Exit: report.ExitFailed, Message: name + " cannot be changed: " + err.Error(),
+			Try: []string{"where it is made, add the line: !include " + filepath.Join(p.site.nix, "flurry.conf"), "and then: flurry setup --no-nix"}}
+	}
+	if hasLine(f.Data, includeLine) {
+		return nil
+	}
+	data := slices.Clone(f.Data)
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		data = append(data, '\n')
+	}
+	f.Data = append(data, includeLine+"\n"...)
+	p.add(setup.Step{Verb: "edit", What: fmt.Sprintf("%s: one line added at the end, %q", name, includeLine), Path: name, File: f, Line: includeLine})
+	return nil
+}
+
+func hasLine(text []byte, want string) bool {
+	for line := range bytes.Lines(text) {
+		if string(bytes.TrimSpace(line)) == want {
+			return true
+		}
+	}
+	return false
+}
+
+// start has the service manager run it, now and from now on.
+func (p *plan) start(ctx context.Context) {
+	ctl := func(words ...string) []string { return append(slices.Clone(p.site.systemctl), words...) }
+	_, err := p.sh.host().Run(ctx, ctl("is-enabled", "--quiet", "flurry.service")...)
+	switch {
+	case err != nil:
+		p.steps = append(p.steps, setup.Step{Verb: "start", What: "flurry, now and whenever this machine starts",
+			Run: ctl("enable", "--now", "flurry.socket", "flurry.service"), Undo: ctl("disable", "--now", "flurry.service", "flurry.socket")})
+	case p.restarts:
+		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "flurry (what it is giving out is given first)", Run: ctl("try-restart", "flurry.service")})
+	}
+}
+
+// printNixConf prints what nix.conf needs, for a service that writes it into a file; the key is made if it is missing.
+func (sh *shell) printNixConf(site site) error {
+	p := &plan{sh: sh, site: site}
+	p.uid, p.gid = sh.host().Owner()
+	if _, err := site.localKey(); errors.Is(err, fs.ErrNotExist) {
+		if err := p.makeKey(); err != nil {
+			return err
+		}
+	}
+	lines, err := p.nixLines()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(sh.out, lines)
+	return err
+}

@@ -1,0 +1,164 @@
+package setup
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+)
+
+const (
+	journalName = "journal.json"
+	schema      = "flurry/setup/1"
+	// maxJournal is the longest journal that is read, in bytes: thousands of steps.
+	maxJournal = 4 << 20
+)
+
+// entry is one change, and how it is taken back.
+type entry struct {
+	// Path is a file that was changed. Before names the journal's copy of what it was; empty: it was not there.
+	Path   string      `json:"path,omitempty"`
+	Before string      `json:"before,omitempty"`
+	Sum    string      `json:"sum,omitempty"` // SHA-256 of what it was
+	Mode   fs.FileMode `json:"mode,omitempty"`
+	UID    int         `json:"uid,omitempty"`
+	GID    int         `json:"gid,omitempty"`
+	Wrote  []string    `json:"wrote,omitempty"` // SHA-256 of what was, or was about to be, written
+	Line   string      `json:"line,omitempty"`
+
+	Dir string `json:"dir,omitempty"` // was made
+
+	Undo []string `json:"undo,omitempty"` // takes a command back
+}
+
+// journal is what was changed, in the order in which it was.
+type journal struct {
+	machine Machine
+	dir     string
+	Schema  string  `json:"schema"`
+	Entries []entry `json:"entries"`
+	// Made are the directories that were made for the journal, the outermost first.
+	Made []string `json:"made,omitempty"`
+}
+
+// readJournal reads the journal in a directory; one that is not there is empty.
+func readJournal(m Machine, dir string) (*journal, error) {
+	j := &journal{machine: m, dir: dir, Schema: schema}
+	f, err := m.Read(path.Join(dir, journalName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return j, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Data) > maxJournal {
+		return nil, fmt.Errorf("%s has %d bytes, more than a journal can have", path.Join(dir, journalName), len(f.Data))
+	}
+	if err := json.Unmarshal(f.Data, j); err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(dir, journalName), err)
+	}
+	if j.Schema != schema {
+		return nil, fmt.Errorf("%s: it is of another flurry (%.40q)", path.Join(dir, journalName), j.Schema)
+	}
+	return j, nil
+}
+
+// save makes the journal durable.
+func (j *journal) save() error {
+	if err := j.makeDir(j.dir, 0o700); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	return j.machine.Write(path.Join(j.dir, journalName), j.kept(append(text, '\n')))
+}
+
+// makeDir makes a directory of the journal's, and those that it lies in.
+func (j *journal) makeDir(name string, mode fs.FileMode) error {
+	if j.machine.IsDir(name) {
+		return nil
+	}
+	if err := j.makeDir(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	uid, gid := j.machine.Owner()
+	if err := j.machine.MakeDir(name, mode, uid, gid); err != nil {
+		return err
+	}
+	j.Made = append(j.Made, name)
+	return nil
+}
+
+// kept is a file of the journal's own: of whoever runs this, and nobody else's.
+func (j *journal) kept(data []byte) File {
+	uid, gid := j.machine.Owner()
+	return File{Data: data, Mode: 0o600, UID: uid, GID: gid}
+}
+
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// file notes that a file is about to be written. What it was when it was written first is what it goes back to.
+func (j *journal) file(s Step) error {
+	wrote := hashOf(s.File.Data)
+	at := slices.IndexFunc(j.Entries, func(e entry) bool { return e.Path == s.Path })
+	if at < 0 {
+		e := entry{Path: s.Path, Line: s.Line}
+		before, err := j.machine.Read(s.Path)
+		switch {
+		case err == nil:
+			e.Before, e.Sum = "before-"+hashOf([]byte(s.Path))[:16], hashOf(before.Data)
+			e.Mode, e.UID, e.GID = before.Mode, before.UID, before.GID
+			if err := j.save(); err != nil { // its directory
+				return err
+			}
+			if err := j.machine.Write(path.Join(j.dir, e.Before), j.kept(before.Data)); err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		j.Entries = append(j.Entries, e)
+		at = len(j.Entries) - 1
+	}
+	if e := &j.Entries[at]; !slices.Contains(e.Wrote, wrote) {
+		e.Wrote = append(e.Wrote, wrote)
+		if s.Line != "" {
+			e.Line = s.Line
+		}
+	}
+	return j.save()
+}
+
+// note adds another entry, unless it is there.
+func (j *journal) note(e entry) error {
+	if slices.ContainsFunc(j.Entries, func(o entry) bool { return o.Dir == e.Dir && o.Path == "" && slices.Equal(o.Undo, e.Undo) }) {
+		return nil
+	}
+	j.Entries = append(j.Entries, e)
+	return j.save()
+}
+
+// remove ends the journal, when nothing is left in it.
+func (j *journal) remove() error {
+	name := path.Join(j.dir, journalName)
+	errs := []error{j.machine.Remove(name + unfinished), j.machine.Remove(name)}
+	// Also those that were made right before a crash: they are flurry's own.
+	made := slices.Clone(j.Made)
+	slices.Reverse(made)
+	for _, dir := range append([]string{j.dir, path.Dir(j.dir)}, made...) {
+		errs = append(errs, j.machine.RemoveDir(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// unfinished is what a file is called that a crash kept from being written (internal/durable).
+const unfinished = ".tmp"
