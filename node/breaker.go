@@ -32,11 +32,18 @@ func (b *breaker) allows(now time.Time) bool {
 	return true
 }
 
-// open reports whether questions are kept back.
+// open reports whether nothing worked since too much failed.
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.pause > 0
+}
+
+// keepsBack reports whether a question that was asked now would be kept back. Unlike allows it lets nobody through.
+func (b *breaker) keepsBack(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pause > 0 && now.Before(b.until)
 }
 
 // worked notes an answer, whatever it said.

@@ -218,7 +218,7 @@ func (n *Node) originHas(v trust.Verified) bool {
 	return !u.lacks(v.Path().Hash(), n.Now()) && !u.breaker.open()
 }
 
-// originLacks reports, from memory, that sp is an upstream namespace whose origin does not have h, or does not answer, and that no peer
+// originLacks reports, from memory, that sp is an upstream namespace whose origin does not have h, or is not asked at the moment, and that no peer
 // is to be asked instead.
 func (n *Node) originLacks(sp Space, h nix.PathHash) bool {
 	if sp.Origin == "" {
@@ -228,7 +228,7 @@ func (n *Node) originLacks(sp Space, h nix.PathHash) bool {
 	if u == nil {
 		return false
 	}
-	return u.lacks(h, n.Now()) || u.breaker.open() && !(n.peers.any() && u.holders.wanted(h, n.Now()))
+	return u.lacks(h, n.Now()) || u.breaker.keepsBack(n.Now()) && !(n.peers.any() && u.holders.wanted(h, n.Now()))
 }
 
 func (n *Node) isUpstream(a namespace.Address) bool {

@@ -358,6 +358,29 @@ func TestUpstreamHangs(t *testing.T) {
 	}
 }
 
+// TestUpstreamComesBack: an origin that was down is asked again after a while, by whoever asks then, also when there is no peer, and what
+// it has is given.
+func TestUpstreamComesBack(t *testing.T) {
+	w, o := newWorld(t), newFakeOrigin(t)
+	bob, _ := w.downstream(o)
+	p := o.nix.build("app", "1", 1000)
+	o.down()
+	for i := range 5 {
+		if _, err := bob.Info(t.Context(), "", nix.PathHash{byte(i)}); !errors.Is(err, node.ErrNotHere) {
+			t.Errorf("an origin that refuses: %v", err)
+		}
+	}
+	if !bob.Absent("", p.Hash()) {
+		t.Fatal("an origin that is down is waited for")
+	}
+	o.changes(nil, nil)
+	w.passes(5 * time.Second)
+	if bob.Absent("", p.Hash()) {
+		t.Fatal("an origin that was down 5 s ago is not asked any more")
+	}
+	bob.getsFrom(o, p)
+}
+
 // TestUpstreamIsNobodysBusiness: which paths are asked of an origin, no peer beyond the LAN hears, and not the DHT.
 func TestUpstreamIsNobodysBusiness(t *testing.T) {
 	w, o := newWorld(t), newFakeOrigin(t)
