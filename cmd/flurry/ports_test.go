@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/flurry-nix/flurry/report"
+	"github.com/flurry-nix/flurry/transfer/stream"
 )
 
 func taken(t *testing.T) int {
@@ -128,6 +129,18 @@ func TestPeerPort(t *testing.T) {
 	defer c.Close()
 	if portIsFree("127.0.0.1", c.LocalAddr().(*net.UDPAddr).Port) {
 		t.Error("a port whose UDP side is taken passes for free")
+	}
+}
+
+// TestPeerPortTakenMeanwhile: a port that was free a moment ago costs a warning, and not the network.
+func TestPeerPortTakenMeanwhile(t *testing.T) {
+	i := &instance{log: slog.New(slog.DiscardHandler)}
+	h, err := i.newHost(stream.HostConfig{KeyFile: filepath.Join(t.TempDir(), "identity.key"), Port: uint16(taken(t)), Loopback: true, Gate: stream.NewDialGate(nil, true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -101,7 +101,7 @@ func (i *instance) openWire() (_ *wire, err error) {
 	}()
 	gate := stream.NewDialGate(nil, i.cfg.Loopback)
 	w.gate = gate
-	if w.host, err = stream.NewHost(stream.HostConfig{KeyFile: filepath.Join(i.cfg.State, "identity.key"), Port: i.peerPort(), Loopback: i.cfg.Loopback,
+	if w.host, err = i.newHost(stream.HostConfig{KeyFile: filepath.Join(i.cfg.State, "identity.key"), Port: i.peerPort(), Loopback: i.cfg.Loopback,
 		WAN: i.cfg.WAN && !i.cfg.Loopback, UserAgent: "flurry/" + version, Gate: gate}); err != nil {
 		return nil, err
 	}
@@ -117,6 +117,22 @@ func (i *instance) openWire() (_ *wire, err error) {
 	}
 	w.router, err = kad.New(w.host, kad.Options{Dir: filepath.Join(i.cfg.State, "db", "dht"), Accept: i.hasRoom, Log: i.log})
 	return w, err
+}
+
+// newHost listens at the port that it is told, or for this run at any, if somebody took that since it was found free.
+func (i *instance) newHost(c stream.HostConfig) (host.Host, error) {
+	h, err := stream.NewHost(c)
+	if err == nil || c.Port == 0 {
+		return h, err
+	}
+	taken := c.Port
+	c.Port = 0
+	h, other := stream.NewHost(c)
+	if other != nil {
+		return nil, err
+	}
+	i.log.Warn("the peer port cannot be had; using another for this run, which is no good behind a port forward", "port", taken, "err", err)
+	return h, nil
 }
 
 // roomEvery is how often the disk is asked for room for what others announce here.
