@@ -46,6 +46,17 @@ func (b *breaker) keepsBack(now time.Time) bool {
 	return b.pause > 0 && now.Before(b.until)
 }
 
+// trip begins a pause at once, or lengthens the last one; not while it lasts.
+func (b *breaker) trip(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pause > 0 && now.Before(b.until) {
+		return
+	}
+	b.pause = min(max(2*b.pause, breakFor), breakMost)
+	b.until, b.trying = now.Add(b.pause), false
+}
+
 // worked notes an answer, whatever it said.
 func (b *breaker) worked() {
 	b.mu.Lock()

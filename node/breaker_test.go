@@ -53,4 +53,20 @@ func TestBreaker(t *testing.T) {
 		b.failed(now)
 	}
 	allowed(true, "as in the beginning")
+	b.worked()
+	for pause := breakFor; pause < 100*breakMost; pause *= 2 {
+		b.trip(now)
+		b.trip(now) // says nothing new
+		now = now.Add(min(pause, breakMost) - 1)
+		if !b.keepsBack(now) {
+			t.Errorf("nothing is kept back %v after it was tripped", min(pause, breakMost)-1)
+		}
+		if now = now.Add(1); b.keepsBack(now) {
+			t.Errorf("questions are kept back %v after it was tripped", min(pause, breakMost))
+		}
+	}
+	b.worked()
+	if b.trip(now); !b.keepsBack(now.Add(breakFor-1)) || b.keepsBack(now.Add(breakFor)) {
+		t.Error("after it worked the pause is not the first")
+	}
 }

@@ -66,14 +66,29 @@ func (c *crew) hire(ctx context.Context) {
 	}
 }
 
-// giveUp notes of all who are asked that they do not have the body, for a while: they did not bring it.
+// giveUp notes of all who are asked that they do not have the body, for a while: they did not bring it. Those that bring nothing to
+// anybody are asked for nothing else either.
 func (c *crew) giveUp() {
-	c.mu.Lock()
-	silent := slices.Collect(maps.Keys(c.at))
-	c.mu.Unlock()
-	for _, r := range silent {
-		c.download.node.peers.setAbsent(r, c.download.key.body)
+	n := c.download.node
+	for _, r := range c.asked() {
+		if n.peers.hushed(r) {
+			r.content.trip(n.Now())
+		}
+		n.peers.setAbsent(r, c.download.key.body)
 	}
+}
+
+// asked are the peers that are asked now.
+func (c *crew) asked() []*remote {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.at))
+}
+
+// hushed reports whether none of those that are asked brings anything any more.
+func (c *crew) hushed() bool {
+	all := c.asked()
+	return len(all) > 0 && !slices.ContainsFunc(all, func(r *remote) bool { return !c.download.node.peers.hushed(r) })
 }
 
 func (c *crew) leave(r *remote) {

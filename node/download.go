@@ -284,7 +284,7 @@ func (d *download) supervise(ctx context.Context, batch store.Batch) error {
 		}
 		switch alone := crew.size() == 0; {
 		case missing == 0:
-		case alone && idle > searchTime, idle > stallTime:
+		case alone && idle > searchTime, idle > stallTime, idle > hushTime && crew.hushed():
 			crew.giveUp()
 			d.node.peers.setDeserted(d.key.address)
 			return fmt.Errorf("%w: %s", ErrNoProvider, d.v.Path().Base())

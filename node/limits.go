@@ -104,6 +104,10 @@ const (
 	// stallTime: after so long without a chunk, the largest of which has 256 KiB, peers that still say that they bring some are
 	// given up: a build is faster than what comes by less than 13 kB/s.
 	stallTime = 20 * time.Second
+	// hushTime: a peer that brought something and now brings nothing of what it was asked for so long, nor within four times what that should
+	// take, is taken for gone: its lid was closed, its line is dead, and the connection will not say so for half a minute. A handover
+	// from one radio cell to the next takes less, a build notices more. Whose speed is not known yet has stallTime.
+	hushTime = 4 * time.Second
 	// searchTime: so long a download whose providers are all gone looks for another one before its readers are told that there is
 	// none. Nix waits for it, and could build meanwhile; a walk through the DHT may take longer, and helps the next path.
 	searchTime = time.Second

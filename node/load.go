@@ -7,6 +7,7 @@ type load struct {
 	asked int // raw bytes that were asked for and have not come
 	eased chan struct{}
 	last  time.Time // when something came, or was asked for when nothing was under way
+	was   float64   // the speed when something came last: silence makes it less
 
 	// What came while something was under way, and how long that was, lately: both are halved after speedOver. A burst that
 	// a buffer on the way let through counts for little so.
@@ -68,6 +69,24 @@ func (p *peers) came(r *remote, size int) {
 	r.load.came += float64(size)
 	r.load.last = time.Now()
 	r.load.less(size)
+	r.load.was = r.load.speed()
+	r.content.worked()
+}
+
+// hushed reports whether r brings nothing any more of what it was asked, for any download.
+func (p *peers) hushed(r *remote) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return r.load.asked > 0 && time.Since(r.load.last) > r.load.patience()
+}
+
+// patience is how long nothing may come of what is under way.
+func (l *load) patience() time.Duration {
+	if l.was == 0 {
+		return stallTime
+	}
+	due := time.Duration(float64(min(l.asked, runRaw)) / l.was * float64(time.Second))
+	return min(max(hushTime, 4*due), stallTime)
 }
 
 // answered notes that an answer ended, and size of what was asked did not come.

@@ -173,8 +173,9 @@ func TestLoneSlowSource(t *testing.T) {
 	}
 }
 
-// TestLoneSilentSource: who has it alone and brings nothing any more, without going away, is given up, and the next one who asks
-// is told at once that it is not here, since Nix asks again for the rest.
+// TestLoneSilentSource: who has it alone and brings nothing any more, without going away, is given up in a few seconds, and the next one
+// who asks is told at once that it is not here, since Nix asks again for the rest; so is who asks for something else that only the silent
+// one has. After a while it is asked again.
 func TestLoneSilentSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -182,7 +183,8 @@ func TestLoneSilentSource(t *testing.T) {
 		alice := w.machine("alice", node.ShareLAN, func(h transfer.Handler) transfer.Handler { l.Handler = h; return l })
 		a := alice.creates("acme-1")
 		p := alice.nix.build("app", "1", 8_000_000)
-		alice.publishes("acme-1", p)
+		other := alice.nix.build("other", "1", 100_000)
+		alice.publishes("acme-1", p, other)
 		bob := w.machine("bob", node.ShareLAN, nil)
 		bob.meet(alice)
 		bob.uses(a)
@@ -192,13 +194,22 @@ func TestLoneSilentSource(t *testing.T) {
 		if !errors.Is(err, node.ErrNoProvider) || len(got) == 0 {
 			t.Errorf("%d bytes, and then %v", len(got), err)
 		}
-		if took := time.Since(start); took > 30*time.Second {
+		if took := time.Since(start); took > 8*time.Second {
 			t.Errorf("after %v Nix is told", took)
 		}
 		start = time.Now()
 		if _, err := bob.Nar(t.Context(), "", sha256.Sum256(alice.nix.nar(p)), p.Hash()); !errors.Is(err, node.ErrNotHere) || time.Since(start) > 0 {
 			t.Errorf("for the rest: %v after %v", err, time.Since(start))
 		}
+		if _, err := bob.Info(t.Context(), "", other.Hash()); !errors.Is(err, node.ErrNotHere) || time.Since(start) > 0 {
+			t.Errorf("something else of the silent one: %v after %v", err, time.Since(start))
+		}
+		l.mu.Lock()
+		l.dies = 0
+		l.mu.Unlock()
+		time.Sleep(30 * time.Second)
+		bob.gets(alice, other)
+		bob.gets(alice, p)
 		alice.stop()
 		bob.stop()
 	})

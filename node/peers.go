@@ -39,6 +39,7 @@ type remote struct {
 	load    load
 	polls   map[namespace.Address]bool
 	breaker breaker                   // of questions that Nix waits for
+	content breaker                   // of what it was to bring: for a while it is asked for nothing more
 	vain    map[namespace.Address]int // publications that were fetched for nothing since one was taken
 	clock   bool                      // it said what time it is
 	behind  time.Duration             // of this machine's clock, as far as it is known
@@ -184,7 +185,7 @@ func (p *peers) setAbsent(r *remote, b content.BodyID) {
 }
 
 // serving lists the peers that answer for a, best first: the LAN before others, then by measured speed. With a body,
-// those that just said they do not have it are left out.
+// those that just said they do not have it, or brought nothing of what they were asked, are left out.
 func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -195,7 +196,7 @@ func (p *peers) serving(a namespace.Address, b *content.BodyID) []*remote {
 			continue
 		}
 		if b != nil {
-			if t, said := r.absent[*b]; said && now.Sub(t) < absentMemory {
+			if t, said := r.absent[*b]; said && now.Sub(t) < absentMemory || r.content.keepsBack(now) {
 				continue
 			}
 		}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -166,6 +167,58 @@ func TestBudgetDHT(t *testing.T) {
 			b.afterGrace()
 			l.is(refuses) // whoever has the paths is looked for in the DHT
 			b.withinBudget("with nobody left", slices.Clone(paths))
+			b.stop()
+		})
+	}
+}
+
+// TestPeerHangsMidNar: a line to the only peer that hangs in the middle of a NAR, as when the peer's lid is closed, keeps a build waiting for a
+// few seconds once, and not for each path.
+func TestPeerHangsMidNar(t *testing.T) {
+	pkgs := []pkg{{name: "large", seed: 7, size: 60_000_000}}
+	for i := range 8 {
+		pkgs = append(pkgs, pkg{name: fmt.Sprintf("other-%d", i), seed: 100 + i, size: 50_000})
+	}
+	paths := build(t, "budget-nar", pkgs...)
+	port := peerPort(t)
+	a := daemon(t, "publisher", "--port", port)
+	var made report.New
+	a.must(&made, "new", "acme-1")
+	a.must(nil, append([]string{"publish", "acme-1"}, words(paths)...)...)
+	for _, f := range []fault{hangs, trickles} {
+		t.Run(f.String(), func(t *testing.T) {
+			l := newLine(t, "127.0.0.1:"+port)
+			b := daemon(t, "user", "--port", peerPort(t), "--peer", l.addr)
+			b.uses(made.Address, len(paths))
+			info := b.narinfo(paths[0])
+			c, resp := b.open(info.URL, "")
+			defer c.Close()
+			if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			l.is(f)
+			began := time.Now()
+			n, err := io.Copy(io.Discard, resp.Body)
+			cut := time.Since(began)
+			t.Logf("%d bytes came, and it was cut off after %v", n, cut)
+			if err == nil {
+				t.Errorf("a NAR ended well over a line that %s", f)
+			}
+			if cut > 8*time.Second {
+				t.Errorf("it was cut off after %v", cut)
+			}
+			began = time.Now()
+			for _, p := range paths[1:] {
+				status, err := askOnce(strings.TrimPrefix(b.gateway, "http://"), "/"+p.Hash().String()+".narinfo")
+				if err != nil || status != http.StatusNotFound {
+					t.Errorf("a path of a peer that hangs: %d, %v", status, err)
+				}
+			}
+			if took := time.Since(began); took > wanBudget+slack {
+				t.Errorf("%d answers after that took %v", len(paths)-1, took)
+			}
+			l.is(healthy)
+			b.await("to give them again", func() bool { _, given := b.wave("/" + paths[1].Hash().String() + ".narinfo"); return given == 1 })
 			b.stop()
 		})
 	}
