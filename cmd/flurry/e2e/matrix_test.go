@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,13 +44,15 @@ type matrix struct {
 	cache   string   // another substituter, with all of it
 	dir     string   // where that is
 	key     string   // that it is signed by
+
+	plain map[string]time.Duration // what was measured without flurry
 }
 
 const matrixTag = "matrix"
 
 func newMatrix(t *testing.T) *matrix {
 	t.Helper()
-	m := &matrix{}
+	m := &matrix{plain: make(map[string]time.Duration)}
 	for i := range 8 {
 		p := pkg{name: fmt.Sprintf("matrix-%d", i), seed: 7000 + i, size: 100_000 << (i % 3)}
 		if i > 0 {
@@ -187,6 +190,9 @@ var scenarios = []scenario{
 		substituters, key, _ := offline(t, m)
 		return append(substituters, m.cache), key, nil
 	}},
+	{name: "the only peer lies in the last chunk", script: builds, happens: liesAtTheEnd},
+	{name: "the only peer lies in the last chunk, fallback", script: builds, happens: liesAtTheEnd, settings: []string{"fallback = true"}},
+	{name: "one of two peers lies in the last chunk", script: builds, copied: true, happens: liesBesideAnother},
 	{name: "the only peer disappears in the middle of a NAR", script: builds, happens: peerDies},
 	{name: "the only peer disappears in the middle of a NAR, fallback", script: builds, happens: peerDies, settings: []string{"fallback = true"}},
 }
@@ -242,8 +248,58 @@ func peerDies(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{}))
 	}
 }
 
-// run runs a scenario with a client.
+// run runs a scenario with a client: once or, where FLURRY_MATRIX_ROUNDS says how often, so many times, and then the median may
+// be at most slower than what it takes without flurry.
 func (m *matrix) run(t *testing.T, c client, s scenario) {
+	rounds, err := strconv.Atoi(os.Getenv("FLURRY_MATRIX_ROUNDS"))
+	if err != nil || rounds < 1 {
+		t.Logf("it took %v", m.once(t, c, s).Round(10*time.Millisecond))
+		return
+	}
+	with := median(rounds, func() time.Duration { return m.once(t, c, s) })
+	without := m.without(t, c, s, rounds)
+	t.Logf("%v, and %v without flurry", with.Round(10*time.Millisecond), without.Round(10*time.Millisecond))
+	if with > without+slower {
+		t.Errorf("it takes %v, more than %v longer than without flurry (%v)", with, slower, without)
+	}
+}
+
+// slower is how much longer a build may take with flurry than without, whatever happens to it.
+const slower = 2 * time.Second
+
+func median(rounds int, once func() time.Duration) time.Duration {
+	all := make([]time.Duration, rounds)
+	for i := range all {
+		all[i] = once()
+	}
+	slices.Sort(all)
+	return all[rounds/2]
+}
+
+// without is what a scenario takes without flurry: what is copied comes from the second substituter, and what flurry may fail to
+// give is built.
+func (m *matrix) without(t *testing.T, c client, s scenario, rounds int) time.Duration {
+	t.Helper()
+	substituter := ""
+	if s.copied {
+		substituter = m.cache
+	}
+	key := c.name + " " + s.script(m, []string{substituter}) + " " + substituter
+	if took, ok := m.plain[key]; ok {
+		return took
+	}
+	plain := s
+	plain.happens = func(*testing.T, *matrix) ([]string, string, func(<-chan struct{})) {
+		return []string{substituter}, m.key, nil
+	}
+	took := median(rounds, func() time.Duration { return m.once(t, c, plain) })
+	m.plain[key] = took
+	return took
+}
+
+// once runs a scenario with a client, and returns how long Nix took.
+func (m *matrix) once(t *testing.T, c client, s scenario) time.Duration {
+	t.Helper()
 	substituters, key, during := s.happens(t, m)
 	settings := append([]string{"substituters = " + strings.Join(substituters, " "), "trusted-public-keys = " + key}, s.settings...)
 	done, watched := make(chan struct{}), make(chan struct{})
@@ -268,5 +324,5 @@ func (m *matrix) run(t *testing.T, c client, s scenario) {
 	if s.copied && !slices.Equal(got, m.noise) {
 		t.Errorf("not all was substituted: the files are %v, not %v", got, m.noise)
 	}
-	t.Logf("it took %v", took.Round(10*time.Millisecond))
+	return took
 }
