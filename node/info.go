@@ -216,7 +216,7 @@ func (n *Node) holeFilled(p nix.StorePath) bool {
 func (n *Node) available(ctx context.Context, v trust.Verified) bool {
 	id := v.Entry().Body
 	if n.isUpstream(v.Address()) {
-		return v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v) || len(n.heard(v)) > 0
+		return v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v) || len(n.heard(v)) > 0 || n.passing(v) != nil
 	}
 	return len(n.peers.serving(v.Address(), &id)) > 0 || v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v)
 }

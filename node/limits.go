@@ -145,6 +145,10 @@ const (
 	throughBlock    = 128 << 10
 	throughWindow   = 4 << 20
 	throughPatience = 5 * time.Second
+	// scratchMost is how many bytes of NARs may be put aside, on the disk; more goes into the store as it comes. It is enough for a
+	// desktop's update. scratchQuiet is how long nobody must have read or written any of it for it to be quiet.
+	scratchMost  = 2 << 30
+	scratchQuiet = 2 * time.Second
 	// throughCommit is how long what came from origins waits to be made durable, for more of it.
 	throughCommit = 3 * time.Second
 

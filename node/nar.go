@@ -56,6 +56,9 @@ func (n *Node) openFrom(ctx context.Context, v trust.Verified) (*Nar, error) {
 	if !n.isUpstream(v.Address()) || v.Entry().HasBody() && n.whole(ctx, v) {
 		return n.open(ctx, v)
 	}
+	if t := n.passing(v); t != nil {
+		return &Nar{node: n, verified: v, through: t}, nil
+	}
 	if !n.available(ctx, v) {
 		if n.waitForHolders(ctx, v); len(n.heard(v)) == 0 {
 			return nil, nobodyHas(v)

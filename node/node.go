@@ -60,7 +60,10 @@ type Needs struct {
 	// Named are the peers that hints led to. Nil: none.
 	Named func(hints []peer.Hint) []peer.ID
 	// InPlace is what of Store reads from /nix/store, and Installed says what Nix has there. Nil: all content lies in the store.
-	InPlace   InPlace
+	InPlace InPlace
+	// Scratch gives room on the disk for what came from an origin, until it is quiet enough to take it into the store. Nil: that
+	// is done while it comes.
+	Scratch   func() (Scratch, error)
 	Installed Installed
 }
 
@@ -113,6 +116,7 @@ type Node struct {
 	mu        sync.Mutex
 	downloads map[downloadKey]*download
 	throughs  map[throughKey]*through
+	scratches *scratches
 	dropped   []content.BodyID // what publications named that were taken out of the catalog and not collected yet
 }
 
@@ -138,6 +142,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.pulls = newPulls()
 	n.demand = newDemand(needs.Now)
 	n.places = newPlaces(n)
+	n.scratches = newScratches(needs.Scratch)
 	n.wishes = make(chan struct{}, 1)
 	n.editing = make(chan struct{}, 1)
 	n.collecting, n.pressure = make(chan struct{}, 1), make(chan struct{}, 1)

@@ -21,7 +21,8 @@ import (
 // the node's context and goes on when its readers have left, since the next one comes soon. Bytes leave as they arrive, but the
 // last 64 KiB, and all of a small NAR, only when NarHash has matched.
 //
-// The last throughWindow bytes are in memory. Whoever has fallen behind them reads on from the store when all is there.
+// The last throughWindow bytes are in memory. Whoever has fallen behind them reads on from where all of it is put aside until it
+// is taken into the store or, where there is no room for that, from the store when all is there.
 type through struct {
 	node *Node
 	key  throughKey
@@ -32,6 +33,7 @@ type through struct {
 	start   int64 // of the first block, in the NAR
 	end     int64 // of the last one
 	readers map[*throughReader]int64
+	aside   *scratch       // where all that came is; nil: it goes into the store as it comes
 	proven  bool           // the NAR ended, and its hash matched: all of it may leave
 	ended   bool           // nothing more is done
 	kept    trust.Verified // it with its body, if it was kept; of one that ended
@@ -63,6 +65,17 @@ func (n *Node) pullThrough(v trust.Verified) (*through, error) {
 	return t, nil
 }
 
+// passing is the through of v that runs or whose NAR is put aside, nil if there is none.
+func (n *Node) passing(v trust.Verified) *through {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := n.throughs[throughKey{v.Address(), v.Path().Hash()}]
+	if t == nil || t.v.Entry().NarHash != v.Entry().NarHash {
+		return nil
+	}
+	return t
+}
+
 func (t *through) size() int64 { return int64(t.v.Entry().NarSize) }
 
 // tell is called with mu held.
@@ -92,12 +105,35 @@ func (t *through) run(ctx context.Context) {
 	delete(t.node.throughs, t.key)
 	t.node.mu.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.kept, t.ended = kept, true
 	if !t.proven {
 		t.err = cmp.Or(err, errEnded)
 	}
 	t.tell()
+	t.mu.Unlock()
+	t.letGo(ctx)
+}
+
+// letGo gives up what was put aside, when nobody reads it any more who could not read on elsewhere.
+func (t *through) letGo(ctx context.Context) {
+	t.mu.Lock()
+	aside := t.aside
+	for aside != nil && t.err == nil && t.kept.IsZero() && len(t.readers) > 0 && ctx.Err() == nil {
+		wake := t.wake
+		t.mu.Unlock()
+		select {
+		case <-wake:
+		case <-ctx.Done():
+		}
+		t.mu.Lock()
+	}
+	t.mu.Unlock()
+	if aside == nil {
+		return
+	}
+	if err := aside.close(); err != nil {
+		t.node.Log.Warn("what was put aside is not given up", "err", err)
+	}
 }
 
 // prove lets all of it leave.
@@ -134,6 +170,9 @@ func (t *through) restart() bool {
 		return false
 	}
 	t.blocks, t.start, t.end = nil, 0, 0
+	if t.aside != nil {
+		t.aside.restart()
+	}
 	return true
 }
 
@@ -145,11 +184,91 @@ func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified
 		return kept, err
 	}
 	defer body.Close()
+	if t.putsAside(ctx) {
+		return t.fetchAside(ctx, body)
+	}
+	return t.takeIn(ctx, func(batch store.Batch) (trust.Verified, error) { return t.take(ctx, body, batch) })
+}
+
+// putsAside reports whether the NAR is put aside at first.
+func (t *through) putsAside(ctx context.Context) bool {
+	t.mu.Lock()
+	aside := t.aside
+	t.mu.Unlock()
+	if aside == nil {
+		if aside = t.node.scratch(ctx, t.size()); aside == nil {
+			return false
+		}
+		t.mu.Lock()
+		t.aside = aside
+		t.mu.Unlock()
+	}
+	return true
+}
+
+// fetchAside brings the NAR, lets it leave when its hash has matched, and takes it into the store when it is quiet.
+func (t *through) fetchAside(ctx context.Context, body *supply) (kept trust.Verified, err error) {
+	sum := sha256.New()
+	if err := t.copy(ctx, sum, body); err != nil {
+		return kept, err
+	}
+	if got := nix.NarHash(sum.Sum(nil)); got != t.v.Entry().NarHash {
+		return kept, body.wrong(got)
+	}
+	t.prove()
+	if t.aside == nil {
+		return kept, store.ErrFull
+	}
+	body.Close() // who gave it is not needed any more
+	end, err := t.node.scratches.wait(ctx, t.node.Now)
+	if err != nil {
+		return kept, err
+	}
+	defer end()
+	return t.takeIn(ctx, func(batch store.Batch) (trust.Verified, error) { return t.takeAside(ctx, batch) })
+}
+
+// spoil goes on without putting aside what comes: it passes, and is not kept.
+func (t *through) spoil(why error) {
+	t.mu.Lock()
+	aside := t.aside
+	t.aside = nil
+	t.mu.Unlock()
+	t.node.Log.Warn("what comes from an origin cannot be put aside", "path", t.v.Path().Base(), "err", errors.Join(why, aside.close()))
+}
+
+// takeAside puts the chunks of what was put aside into batch.
+func (t *through) takeAside(ctx context.Context, batch store.Batch) (kept trust.Verified, err error) {
+	s, stored := t.splitter(ctx, batch, 1) // the other processors are for who comes meanwhile
+	defer s.Abort()
+	if _, err := io.Copy(s, t.aside.reader()); err != nil {
+		return kept, err
+	}
+	split, err := s.Close()
+	if err != nil {
+		return kept, err
+	}
+	if e := t.v.Entry(); split.NarHash != e.NarHash {
+		return kept, fmt.Errorf("%w: %s: what was put aside came back otherwise", ErrWrongNar, e.Path.Base())
+	}
+	return t.keep(ctx, batch, split, stored.failed())
+}
+
+// splitter cuts the NAR into chunks, and puts them into batch.
+func (t *through) splitter(ctx context.Context, batch store.Batch, workers int) (*content.Splitter, *mayFail) {
+	in := &intake{node: t.node, codec: t.node.later.codec, batch: batch, pool: t.node.pool}
+	e := t.v.Entry()
+	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
+	return content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(e.Path, e.References), Pool: in.pool, Put: stored.chunk, Workers: workers}), stored
+}
+
+// takeIn has what take puts into a batch made durable, soon.
+func (t *through) takeIn(ctx context.Context, take func(store.Batch) (trust.Verified, error)) (kept trust.Verified, err error) {
 	batch, err := t.node.Store.Begin(ctx)
 	if err != nil {
 		return kept, err
 	}
-	kept, err = t.take(ctx, body, batch)
+	kept, err = take(batch)
 	if err != nil {
 		return kept, errors.Join(err, batch.Close())
 	}
@@ -159,10 +278,8 @@ func (t *through) fetch(ctx context.Context, trusting bool) (kept trust.Verified
 
 // take puts the NAR's chunks into batch.
 func (t *through) take(ctx context.Context, body *supply, batch store.Batch) (kept trust.Verified, err error) {
-	in := &intake{node: t.node, codec: t.node.later.codec, batch: batch, pool: t.node.pool}
 	e := t.v.Entry()
-	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
-	s := content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(e.Path, e.References), Pool: in.pool, Put: stored.chunk})
+	s, stored := t.splitter(ctx, batch, 0)
 	defer s.Abort()
 	sum := sha256.New()
 	if err := t.copy(ctx, io.MultiWriter(sum, s), body); err != nil {
@@ -212,6 +329,11 @@ func (t *through) copy(ctx context.Context, s io.Writer, body io.Reader) error {
 			if _, err := s.Write(block[:got]); err != nil {
 				return err
 			}
+			if t.aside != nil {
+				if err := t.aside.write(block[:got], t.size()-left); err != nil {
+					t.spoil(err)
+				}
+			}
 			if err := t.add(ctx, block[:got]); err != nil {
 				return err
 			}
@@ -241,7 +363,7 @@ func (t *through) add(ctx context.Context, block []byte) error {
 		t.blocks = t.blocks[1:]
 	}
 	t.tell()
-	for t.ahead() > throughWindow/2 {
+	for t.aside == nil && t.ahead() > throughWindow/2 {
 		wake := t.wake
 		t.mu.Unlock()
 		select {
@@ -340,11 +462,18 @@ func (t *through) next(ctx context.Context, r *throughReader, at int64) (block [
 	for {
 		t.mu.Lock()
 		wake, ended, err := t.wake, t.ended, t.err
+		leaves := min(t.leaves(), r.to)
 		if err == nil && at >= t.start {
-			block = t.block(at, min(t.leaves(), r.to))
+			block = t.block(at, leaves)
 		}
-		fell := at < t.start
+		fell, aside := at < t.start, t.aside
 		t.mu.Unlock()
+		if err == nil && fell && aside != nil && at < leaves {
+			aside.all.touch(t.node.Now())
+			if block, err = aside.block(at, leaves); errors.Is(err, errScratchClosed) {
+				block, err = nil, nil // it is in the store by now
+			}
+		}
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -400,64 +529,4 @@ func (t *through) readKept(ctx context.Context, w io.Writer, off, n int64) error
 		return err
 	}
 	return nar.WriteRange(ctx, w, off, n)
-}
-
-// later makes durable what came from origins, many NARs at a time: each could be had again, and a wait for the disk for each would
-// also wait for what Nix writes there meanwhile.
-type later struct {
-	codec *store.Codec
-
-	mu      sync.Mutex
-	batches []store.Batch
-	waiting bool
-}
-
-// commit takes over a batch.
-func (l *later) commit(n *Node, b store.Batch) {
-	l.mu.Lock()
-	l.batches = append(l.batches, b)
-	begins := !l.waiting
-	l.waiting = true
-	l.mu.Unlock()
-	if begins && !n.tasks.Go(func(ctx context.Context) { pause(ctx, throughCommit); l.commitAll(ctx, n) }) {
-		b.Close() // the node has ended, and what calls this does, too
-	}
-}
-
-func (l *later) commitAll(ctx context.Context, n *Node) {
-	l.mu.Lock()
-	all := l.batches
-	l.batches, l.waiting = nil, false
-	l.mu.Unlock()
-	for _, b := range all {
-		if err := errors.Join(keep(ctx, b), b.Close()); err != nil {
-			n.Log.Warn("what came from an origin is not kept", "err", err)
-		}
-	}
-}
-
-// mayFail puts chunks until that fails once: what is not kept passes all the same.
-type mayFail struct {
-	put func(content.ChunkID, []byte) error
-
-	mu  sync.Mutex
-	err error
-}
-
-func (m *mayFail) failed() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.err
-}
-
-func (m *mayFail) chunk(id content.ChunkID, data []byte) error {
-	if m.failed() != nil {
-		return nil
-	}
-	if err := m.put(id, data); err != nil {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.err = err
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"iter"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,8 @@ type machine struct {
 	wrap    func(transfer.Handler) transfer.Handler
 	// disk is its /nix/store, from which it serves in place; nil: it does not.
 	disk *disk
+	// scratch gives room for what comes from origins; nil: none but in asideTests.
+	scratch func() (node.Scratch, error)
 }
 
 type keys struct {
@@ -126,7 +129,7 @@ func (w *world) machine(name string, share node.Share, wrap func(transfer.Handle
 func (w *world) restart(old *machine) *machine {
 	w.t.Helper()
 	old.stop()
-	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, budget: old.budget, collect: old.collect, wrap: old.wrap, disk: old.disk})
+	return w.boot(&machine{w: w, name: old.name, store: old.store, keys: old.keys, nix: old.nix, kv: old.kv, texts: old.texts, share: old.share, ahead: old.ahead, origins: old.origins, budget: old.budget, collect: old.collect, wrap: old.wrap, disk: old.disk, scratch: old.scratch})
 }
 
 func (w *world) boot(m *machine) *machine {
@@ -139,6 +142,10 @@ func (w *world) boot(m *machine) *machine {
 	}
 	m.list = c
 	needs := node.Needs{Catalog: c, Store: m.store, Codec: store.NewCodec(), Keys: m.keys, Log: quiet(w.t).With("node", name), Now: now, Origin: m.origins, Named: w.named}
+	needs.Scratch = m.scratch
+	if needs.Scratch == nil && strings.HasPrefix(w.t.Name(), asideTests+"/") {
+		needs.Scratch = func() (node.Scratch, error) { return os.CreateTemp(w.t.TempDir(), "aside") }
+	}
 	if m.disk != nil {
 		s := inplace.New(m.store, needs.Codec, m.disk, func(p nix.StorePath, id content.BodyID, why error) { m.LostPlace(p, id, why) })
 		needs.Store, needs.InPlace, needs.Installed = s, s, m.disk
@@ -163,6 +170,9 @@ func (w *world) boot(m *machine) *machine {
 	m.online()
 	return m
 }
+
+// asideTests begins the names of tests in which what comes from origins is put aside at first.
+const asideTests = "TestAside"
 
 // named are the peers that hints of the form /p2p/ID mean.
 func (w *world) named(hints []peer.Hint) (ids []peer.ID) {

@@ -100,6 +100,12 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 		return nil, err
 	}
 	needs := node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now, Origin: openOrigin, Named: i.namedPeers}
+	if cfg.Automatic {
+		needs.Scratch = func() (node.Scratch, error) { return openScratch(cfg.State) }
+		if err := tidyScratch(cfg.State); err != nil {
+			log.Debug("what a crash left of what was put aside", "err", err)
+		}
+	}
 	if cfg.InPlace && cfg.Automatic {
 		i.nixPaths = newNixPaths(cfg.Nix, log)
 		i.inPlace = inplace.New(i.packs, i.codec, i.nixPaths, func(p nix.StorePath, id content.BodyID, why error) { i.node.LostPlace(p, id, why) })
