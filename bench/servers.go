@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -47,7 +48,23 @@ func (b *bench) daemon(ctx context.Context, name string, args ...string) (*daemo
 		return nil, err
 	}
 	d := &daemon{b: b, state: filepath.Join(b.dir, name), port: port}
-	return d, d.start(ctx, append([]string{"--config", os.DevNull, "--loopback"}, args...)...)
+	config := filepath.Join(b.dir, "daemon.toml")
+	// What is measured is what lies in flurry's store: the closure is in this machine's Nix store as well.
+	if err := os.WriteFile(config, []byte("[share]\nin_place = false\n"), 0o644); err != nil {
+		return nil, err
+	}
+	return d, d.start(ctx, append([]string{"--config", config, "--loopback"}, args...)...)
+}
+
+// settled waits until the daemon has taken into its store what it put aside.
+func (d *daemon) settled(ctx context.Context) error {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		var s report.Status
+		if err := d.ask(ctx, &s, "status"); err != nil || s.Store.Aside == 0 {
+			return err
+		}
+	}
+	return errors.New("the daemon does not come to rest")
 }
 
 // start runs the daemon where it belongs, and waits until it answers.

@@ -69,12 +69,17 @@ func (b *bench) upstream(ctx context.Context) error {
 	m, err := b.medians(
 		rival{"straight", func(int) (float64, error) { return b.copyFrom(ctx, url, key, b.r1) }},
 		rival{"cold", cold},
+		rival{"aside", func(int) (float64, error) {
+			took, err := b.copyFrom(ctx, d.gateway, d.key, b.r1)
+			return took, errors.Join(err, d.settled(ctx))
+		}},
 		rival{"none", func(int) (float64, error) { return b.copyFrom(ctx, none, "", b.r1) }},
 		rival{"warm", func(int) (float64, error) { return b.copyFrom(ctx, d.gateway, d.key, b.r1) }})
 	if err != nil {
 		return err
 	}
 	b.line("nix copy, gateway pulls all from an origin", m["cold"], m["straight"], "s", "that nginx, zstd")
+	b.line("nix copy, gateway has it still aside", m["aside"], m["none"], "s", "nginx, none")
 	b.line("nix copy, gateway holds it", m["warm"], m["none"], "s", "nginx, none")
 	return errors.Join(d.drop(), stop(), stopNone())
 }

@@ -86,6 +86,13 @@ func (s *scratches) give(size int64) {
 	s.used -= size
 }
 
+// size is how many bytes are put aside.
+func (s *scratches) size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used
+}
+
 // touch notes that somebody is at work.
 func (s *scratches) touch(now time.Time) {
 	s.mu.Lock()

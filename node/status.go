@@ -13,6 +13,7 @@ import (
 // are for those who hold them to fill in.
 func (n *Node) Status(peers bool) report.Status {
 	s := report.Status{Schema: "flurry/status/1", Problems: []report.Problem{}, Sharing: report.Sharing{Mode: n.settings.Share.String()}}
+	s.Store.Aside = n.scratches.size()
 	s.Node = report.NodeState{State: "running", Uptime: n.Now().Sub(n.started).Seconds()}
 	for _, sp := range n.spaces.all() {
 		s.Namespaces = append(s.Namespaces, n.namespaceStatus(sp))

@@ -98,6 +98,7 @@ type Store struct {
 
 	InPlacePaths int    `json:"in_place_paths"` // paths that are read from /nix/store, and lie nowhere else
 	InPlace      uint64 `json:"in_place"`       // bytes of their NARs
+	Aside        int64  `json:"aside"`          // bytes of NARs that came from origins and are not in the store yet
 }
 
 // Namespace is one line of the table of namespaces.

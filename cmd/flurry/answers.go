@@ -37,7 +37,7 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	if err != nil {
 		return s, err
 	}
-	s.Store = report.Store{Bytes: p.Bytes, Quota: p.Quota, Chunks: p.Chunks, Packs: p.Packs, DiskFree: p.DiskFree, Reserve: p.Reserve}
+	s.Store = report.Store{Aside: s.Store.Aside, Bytes: p.Bytes, Quota: p.Quota, Chunks: p.Chunks, Packs: p.Packs, DiskFree: p.DiskFree, Reserve: p.Reserve}
 	if v.inPlace != nil {
 		s.Store.InPlacePaths, s.Store.InPlace = v.inPlace.Size()
 	}
