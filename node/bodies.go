@@ -194,6 +194,9 @@ func (n *Node) bodyFromAny(ctx context.Context, v trust.Verified) (*parsedBody, 
 			b, err := n.bodyFrom(ctx, r, v)
 			if err != nil && ctx.Err() == nil {
 				n.fault(r, id, err)
+				if errors.Is(err, context.DeadlineExceeded) {
+					r.content.trip(n.Now())
+				}
 			}
 			answers <- b
 		})
@@ -226,14 +229,52 @@ func (n *Node) bodyFromAny(ctx context.Context, v trust.Verified) (*parsedBody, 
 	return nil, fmt.Errorf("%w: body of %s", ErrNoProvider, v.Path().Base())
 }
 
+// bodyTime is how long a peer that brings nothing else may take for the body of a NAR of that size, which is a 500th of it or less: as
+// long as it may be silent, and what comes by 13 kB/s is waited for.
+func bodyTime(narSize uint64) time.Duration {
+	return min(hushTime+time.Duration(min(narSize/500, 1<<20))*time.Second/13_000, fetchTextTimeout)
+}
+
+// unlessSilent is ctx until r brings nothing for so long, neither this nor what else it was asked for: then it ends as one does whose
+// deadline is over.
+func (p *peers) unlessSilent(ctx context.Context, r *remote, limit time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	began := time.Now()
+	var timer *time.Timer
+	var armed sync.Mutex // until timer is known
+	armed.Lock()
+	defer armed.Unlock()
+	timer = time.AfterFunc(limit, func() {
+		armed.Lock()
+		defer armed.Unlock()
+		heard := p.heard(r)
+		if heard.Before(began) {
+			heard = began
+		}
+		switch left := limit - time.Since(heard); {
+		case ctx.Err() != nil:
+		case left > 0:
+			timer.Reset(left)
+		default:
+			cancel(context.DeadlineExceeded)
+		}
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
 // bodyFrom fetches the body from r and keeps it if the store has room.
 func (n *Node) bodyFrom(ctx context.Context, r *remote, v trust.Verified) (*parsedBody, error) {
 	id := v.Entry().Body
 	ctx, cancel := context.WithTimeout(ctx, fetchTextTimeout)
 	defer cancel()
+	ctx, stop := n.peers.unlessSilent(ctx, r, bodyTime(v.Entry().NarSize))
+	defer stop()
 	raw, err := r.conn.Text(ctx, v.Address(), transfer.Body, id)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, context.Cause(ctx))
 	}
 	if content.BodyID(sha256.Sum256(raw)) != id {
 		return nil, lied(fmt.Errorf("body %s: other bytes came", id))

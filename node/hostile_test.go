@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flurry-nix/flurry/content"
@@ -303,6 +304,40 @@ func TestStalledBodyIsOvertaken(t *testing.T) {
 	bob.meet(silent, mallory)
 	bob.uses(a)
 	bob.gets(alice, p) // within the 20 s that a reader here has; a body's own time is longer
+}
+
+// TestStalledBodyIsGivenUp: who holds a path alone and does not answer for its body costs a few seconds, and what else it holds nothing.
+func TestStalledBodyIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := &liar{hang: make(chan struct{})}
+		alice := w.machine("alice", node.ShareLAN, func(h transfer.Handler) transfer.Handler { l.Handler = h; return l })
+		a := alice.creates("acme-1")
+		p, other := alice.nix.build("app", "1", 1_000_000), alice.nix.build("other", "1", 100_000)
+		alice.publishes("acme-1", p, other)
+		bob := w.machine("bob", node.ShareNone, nil)
+		bob.meet(alice)
+		bob.uses(a)
+		start := time.Now()
+		if _, err := bob.readsFor(p, time.Minute); err == nil {
+			t.Error("it came")
+		}
+		if took := time.Since(start); took > 8*time.Second {
+			t.Errorf("given up after %v", took)
+		}
+		start = time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), node.BudgetWAN)
+		defer cancel()
+		if _, err := bob.Info(ctx, "", other.Hash()); !errors.Is(err, node.ErrNotHere) {
+			t.Errorf("what else it holds: %v after %v", err, time.Since(start))
+		}
+		close(l.hang)
+		time.Sleep(time.Minute)
+		bob.gets(alice, p)
+		bob.gets(alice, other)
+		alice.stop()
+		bob.stop()
+	})
 }
 
 // TestSilentPeerIsNotAskedOnAndOn: a peer that answers no question, in a namespace that cannot be synced, holds up a few of Nix's

@@ -80,6 +80,13 @@ func (p *peers) hushed(r *remote) bool {
 	return r.load.asked > 0 && time.Since(r.load.last) > r.load.patience()
 }
 
+// heard is when something came from r last, or it was asked for something when nothing was under way.
+func (p *peers) heard(r *remote) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return r.load.last
+}
+
 // patience is how long nothing may come of what is under way.
 func (l *load) patience() time.Duration {
 	if l.was == 0 {
