@@ -145,6 +145,9 @@ const (
 	throughBlock    = 128 << 10
 	throughWindow   = 4 << 20
 	throughPatience = 5 * time.Second
+	// leftOutLooked is how many publications are read to find out which caches a namespace leaves paths to, up to 4 MiB each: what
+	// a publisher leaves out does not change from day to day.
+	leftOutLooked = 5
 	// scratchMost is how many bytes of NARs may be put aside, on the disk; more goes into the store as it comes. It is enough for a
 	// desktop's update. scratchQuiet is how long nobody must have read or written any of it for it to be quiet.
 	scratchMost  = 2 << 30

@@ -11,28 +11,32 @@ import (
 
 // Show is what is known of one namespace.
 type Show struct {
-	Schema       string        `json:"schema"` // flurry/show/1
-	Alias        string        `json:"alias"`
-	Address      string        `json:"address"`
-	About        string        `json:"about,omitempty"`
-	Trusted      bool          `json:"trusted"`
-	Publisher    bool          `json:"publisher"` // a key that may publish to it is on this machine
-	Serial       uint64        `json:"serial"`    // 0: no document is known yet
-	Expires      *time.Time    `json:"expires,omitempty"`
-	Synced       *time.Time    `json:"synced,omitempty"`
-	Paths        int           `json:"paths"`
-	Publications int           `json:"publications"`
-	NarBytes     uint64        `json:"nar_bytes"`
-	Writers      []Writer      `json:"writers,omitempty"`
-	Revoked      []Revoked     `json:"revoked,omitempty"`
-	Serving      []string      `json:"serving"` // peers that answer for it now
-	Listen       []string      `json:"listen,omitempty"`
-	Seeds        []string      `json:"seeds,omitempty"` // hints in the document
-	Found        []ShowPath    `json:"found,omitzero"`  // with a glob
-	Acts         []Publication `json:"acts,omitzero"`   // with --publications
-	Document     string        `json:"document,omitempty"`
-	Rival        string        `json:"rival,omitempty"` // another document of the same serial, which is not followed
-	Problems     []string      `json:"problems,omitempty"`
+	Schema       string     `json:"schema"` // flurry/show/1
+	Alias        string     `json:"alias"`
+	Address      string     `json:"address"`
+	About        string     `json:"about,omitempty"`
+	Trusted      bool       `json:"trusted"`
+	Publisher    bool       `json:"publisher"` // a key that may publish to it is on this machine
+	Serial       uint64     `json:"serial"`    // 0: no document is known yet
+	Expires      *time.Time `json:"expires,omitempty"`
+	Synced       *time.Time `json:"synced,omitempty"`
+	Paths        int        `json:"paths"`
+	Publications int        `json:"publications"`
+	NarBytes     uint64     `json:"nar_bytes"`
+	Writers      []Writer   `json:"writers,omitempty"`
+	Revoked      []Revoked  `json:"revoked,omitempty"`
+	Serving      []string   `json:"serving"` // peers that answer for it now
+	Listen       []string   `json:"listen,omitempty"`
+	Seeds        []string   `json:"seeds,omitempty"` // hints in the document
+	// LeavesOut are the keys of caches that have what its paths need besides; PublishesAs is the name of the writer's key that is
+	// here, where the root's is not.
+	LeavesOut   []string      `json:"leaves_out,omitempty"`
+	PublishesAs string        `json:"publishes_as,omitempty"`
+	Found       []ShowPath    `json:"found,omitzero"` // with a glob
+	Acts        []Publication `json:"acts,omitzero"`  // with --publications
+	Document    string        `json:"document,omitempty"`
+	Rival       string        `json:"rival,omitempty"` // another document of the same serial, which is not followed
+	Problems    []string      `json:"problems,omitempty"`
 }
 
 // Writer is a key that may publish to a namespace.

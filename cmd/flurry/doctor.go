@@ -94,11 +94,12 @@ type fixing struct {
 type examined struct {
 	sh     *shell
 	site   site
-	conf   parsed        // the configuration
-	status report.Status // of the daemon
-	down   error         // why there is no status
-	nix    nixConf       // what nix.conf says
-	found  string        // the version of this machine's Nix; empty: there is none
+	conf   parsed                 // the configuration
+	status report.Status          // of the daemon
+	down   error                  // why there is no status
+	shown  map[string]report.Show // what is known of each namespace, by alias
+	nix    nixConf                // what nix.conf says
+	found  string                 // the version of this machine's Nix; empty: there is none
 	multi  bool
 	http   *http.Client
 
@@ -122,6 +123,12 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 	asking, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	e.status, e.down = sh.daemon().Status(asking, control.StatusRequest{Peers: true})
+	e.shown = make(map[string]report.Show)
+	for _, n := range e.status.Namespaces {
+		if s, err := sh.daemon().Show(asking, control.ShowRequest{Namespace: n.Alias, Writers: true}); err == nil {
+			e.shown[n.Alias] = s
+		}
+	}
 	e.found, e.multi = sh.nixFound(ctx)
 	e.nix = nixConf{trusted: []string{defaultNixKey}, substituters: []string{defaultNixCache}, negativeTTL: defaultNegativeTTL}
 	e.nix.read(filepath.Join(site.real(sh.nixConfDir()), "nix.conf"), 0)

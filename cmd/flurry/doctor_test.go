@@ -67,7 +67,7 @@ func (p *patient) look(url string) {
 	e.down, e.status = nil, report.Status{Node: report.NodeState{Standby: true, Files: 65536}, Gateway: report.Gateway{URL: url, Signer: key.String()}, Sharing: report.Sharing{Mode: "lan"},
 		Network:    report.Network{Online: true, Peers: 3, LAN: 1, Addresses: []string{"/ip4/192.168.1.2/tcp/7670"}},
 		Store:      report.Store{Bytes: 6e9, Quota: 20e9, DiskFree: 100e9, Reserve: 1e9},
-		Namespaces: []report.Namespace{{Alias: "acme-1", Serial: 3, Expires: &year, Synced: &now, Serving: 2, Share: "lan"}}}
+		Namespaces: []report.Namespace{{Alias: "acme-1", Serial: 3, Expires: &year, Synced: &now, Serving: 2, Share: "lan", Trusted: true}}}
 	p.examined = e
 }
 
@@ -144,6 +144,12 @@ func TestDoctorFinds(t *testing.T) {
 		}, report.CheckWarn, "acme-1's document expired; what it published before is served", "renew it"},
 		{"ns.seeds", func(p *patient) { p.status.Namespaces[0].Serving = 0 }, report.CheckWarn, "nobody who holds it is connected", "--peer HOST"},
 		{"ns.sync", func(p *patient) { p.status.Namespaces[0].Synced = &past }, report.CheckWarn, "its catalog was synced", "flurry status --peers"},
+		{"ns.writer", func(p *patient) {
+			p.shown = map[string]report.Show{"acme-1": {PublishesAs: "ci-1", Writers: []report.Writer{{Name: "(root)"}, {Name: "ci-1", Key: "ci-1:AAAA", Until: &soon}}}}
+		}, report.CheckWarn, "this machine publishes as ci-1 until", "flurry writer add acme-1 ci-1:AAAA"},
+		{"ns.upstream", func(p *patient) {
+			p.shown = map[string]report.Show{"acme-1": {LeavesOut: []string{defaultNixKey, "cuda-1:BBBB"}}}
+		}, report.CheckWarn, "acme-1 leaves out what cuda-1 has", "flurry use cuda-1:BBBB --origin URL"},
 		{"net.reach", func(p *patient) { p.status.Sharing.Mode = "all" }, report.CheckWarn, "no public address", "open port 7670"},
 		{"net.clock", func(p *patient) {
 			p.status.Problems = []report.Problem{{ID: "clock-skew", Message: "this machine's clock is 5 min ahead"}}

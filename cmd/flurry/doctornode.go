@@ -125,9 +125,45 @@ func (e *examined) namespaces(context.Context) {
 		case !publisher && n.Synced != nil && now.Sub(*n.Synced) > 24*time.Hour:
 			e.add("ns.sync", report.CheckWarn, []string{"flurry status --peers"}, "%s: its catalog was synced %s", n.Alias, n.Synced.Format(time.DateOnly))
 		default:
+			if e.writer(n, now) || e.leftOut(n) {
+				continue
+			}
 			e.ok("ns.document", "%s: serial %d, valid until %s, %d peers hold it", n.Alias, n.Serial, n.Expires.Format(time.DateOnly), n.Serving)
 		}
 	}
+}
+
+// writer looks at the writer's key with which this machine publishes; true: there is something to say.
+func (e *examined) writer(n report.Namespace, now time.Time) bool {
+	s := e.shown[n.Alias]
+	i := slices.IndexFunc(s.Writers, func(w report.Writer) bool { return s.PublishesAs != "" && w.Name == s.PublishesAs })
+	if i < 0 || s.Writers[i].Until == nil || s.Writers[i].Until.Sub(now) >= renewal {
+		return false
+	}
+	w := s.Writers[i]
+	e.add("ns.writer", report.CheckWarn, []string{"where the root key is: flurry writer add " + n.Alias + " " + w.Key}, "%s: this machine publishes as %s until %s, and not after that", n.Alias, w.Name, w.Until.Format(time.DateOnly))
+	return true
+}
+
+// leftOut looks whether this machine has the caches to which a namespace leaves paths; true: it lacks one.
+func (e *examined) leftOut(n report.Namespace) bool {
+	if !n.Trusted || e.found == "" {
+		return false
+	}
+	for _, word := range e.shown[n.Alias].LeavesOut {
+		name, _, _ := strings.Cut(word, ":")
+		used := slices.ContainsFunc(e.status.Namespaces, func(o report.Namespace) bool { return o.Trusted && o.Key == word })
+		if used || slices.Contains(append(slices.Clone(e.nix.trusted), e.nix.extra...), word) {
+			continue
+		}
+		try := "flurry use " + word + " --origin URL        the cache that signs so"
+		if alias := strings.TrimSuffix(name, "-1"); alias == "cache.nixos.org" {
+			try = "flurry use " + alias
+		}
+		e.add("ns.upstream", report.CheckWarn, []string{try}, "%s leaves out what %s has, and this machine has no such cache: paths that need it are not given", n.Alias, name)
+		return true
+	}
+	return false
 }
 
 // reach looks whether others can come.

@@ -157,6 +157,12 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 	}
 	u := report.Use{Schema: "flurry/use/1", Alias: sp.Alias, Address: s.Address, About: s.About, Serving: s.Serving, Paths: s.Paths,
 		Writers: len(s.Writers), Serial: s.Serial, Publisher: sp.Publish, Synced: synced, Expires: s.Expires, Warnings: []report.Problem{}}
+	if u.Elsewhere, err = v.leavesOut(ctx, sp); err != nil {
+		return u, err
+	}
+	for i, key := range u.Elsewhere {
+		u.Elsewhere[i], _, _ = strings.Cut(key, ":")
+	}
 	for _, p := range v.node.Status(true).Peers {
 		if p.LAN && slices.Contains(s.Serving, p.Peer) {
 			u.LAN++
@@ -241,5 +247,22 @@ func (v verbs) Show(ctx context.Context, r control.ShowRequest) (report.Show, er
 	if err != nil {
 		return report.Show{}, err
 	}
-	return v.node.Show(ctx, node.ShowQuery{Alias: sp.Alias, Glob: r.Glob, Publications: r.Publications, Writers: r.Writers, Document: r.Document, Revoked: r.Revoked})
+	s, err := v.node.Show(ctx, node.ShowQuery{Alias: sp.Alias, Glob: r.Glob, Publications: r.Publications, Writers: r.Writers, Document: r.Document, Revoked: r.Revoked})
+	if err != nil {
+		return s, err
+	}
+	if key, err := v.keys.Signer(sp.Address); err == nil && key.Public() != sp.Address.Key() {
+		s.PublishesAs = key.Name()
+	}
+	s.LeavesOut, err = v.leavesOut(ctx, sp)
+	return s, err
+}
+
+// leavesOut are the keys of caches that a namespace leaves paths to.
+func (v verbs) leavesOut(ctx context.Context, sp node.Space) (all []string, err error) {
+	keys, err := v.node.LeavesOut(ctx, sp.Address)
+	for _, k := range keys {
+		all = append(all, k.String())
+	}
+	return all, err
 }
