@@ -164,10 +164,10 @@ func TestKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		before := len(names(t, q))
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		before := len(names(t, q))
 		lines := 0
 		for buf := make([]byte, 64); lines < 20+7*round; {
 			n, err := out.Read(buf)
