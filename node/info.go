@@ -291,11 +291,6 @@ func (n *Node) patience(asked []question) time.Duration {
 	return max(n.graceLeft(), budget)
 }
 
-// graceLeft is the rest of the grace after the start; below 0 it is over.
-func (n *Node) graceLeft() time.Duration {
-	return n.settings.Grace - n.Now().Sub(n.started)
-}
-
 // lookup asks r for h and takes in the publications that its answer names; it reports whether it named any.
 func (n *Node) lookup(ctx context.Context, r *remote, a namespace.Address, h nix.PathHash) bool {
 	answers, err := r.conn.Lookup(ctx, a, []nix.PathHash{h})
@@ -346,13 +341,4 @@ func checkAnswers(answers []transfer.Answer) error {
 		}
 	}
 	return nil
-}
-
-// GraceLeft is how much longer than usual a question may take now: the rest of the grace after the start, as long as a
-// namespace in use was never synced.
-func (n *Node) GraceLeft() time.Duration {
-	if left := n.graceLeft(); left > 0 && len(n.unsynced(n.spaces.inUse(""))) > 0 {
-		return left
-	}
-	return 0
 }

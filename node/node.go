@@ -112,6 +112,7 @@ type Node struct {
 	stats      stats
 
 	started   time.Time
+	moved     atomic.Int64  // when the machine came to another network, nanoseconds of Unix time; 0: never
 	revision  atomic.Uint64 // grows with every change of spaces and providers that may alter an answer
 	mu        sync.Mutex
 	downloads map[downloadKey]*download

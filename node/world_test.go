@@ -81,6 +81,7 @@ type machine struct {
 	// origins makes what is behind upstream namespaces.
 	origins func(url string) (node.Origin, error)
 	budget  time.Duration // for narinfos; 0: the usual one
+	grace   time.Duration // after a start or a move; 0: none
 	ahead   time.Duration // how far its clock is ahead of the world's
 	// collect: it collects by itself.
 	collect bool
@@ -151,7 +152,7 @@ func (w *world) boot(m *machine) *machine {
 		needs.Store, needs.InPlace, needs.Installed = s, s, m.disk
 	}
 	m.Node = node.New(needs,
-		node.Settings{Share: share, Grace: time.Millisecond, BudgetWAN: m.budget, Collect: m.collect})
+		node.Settings{Share: share, Grace: max(m.grace, time.Millisecond), BudgetWAN: m.budget, Collect: m.collect})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := m.Start(ctx); err != nil {
 		w.t.Fatal(err)

@@ -64,6 +64,9 @@ func (i *instance) goOnline() error {
 	}
 	i.find(i.hints())
 	i.group.Go(func() error { return i.keepLooking(i.ctx) })
+	if !i.cfg.Loopback {
+		i.group.Go(func() error { return i.watchNetwork(i.ctx, w) })
+	}
 	if i.cfg.LAN {
 		i.group.Go(func() error {
 			return i.quietly("finding peers on the LAN", mdns.New(w.host, i.log).Run(i.ctx, i.found))

@@ -42,7 +42,8 @@ type Finder struct {
 	resolver *resolver
 
 	mu     sync.Mutex
-	states []State // of each hint
+	states []State       // of each hint
+	again  chan struct{} // closed to have all hints followed at once
 }
 
 var _ peer.Finder = (*Finder)(nil)
@@ -66,7 +67,7 @@ func New(h host.Host, hints []peer.Hint, o Options) *Finder {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Finder{hints: hints, every: o.Every, log: o.Log, resolver: newResolver(h, o.Permit)}
+	f := &Finder{hints: hints, every: o.Every, log: o.Log, resolver: newResolver(h, o.Permit), again: make(chan struct{})}
 	for _, hint := range hints {
 		f.states = append(f.states, State{Hint: hint})
 	}
@@ -78,6 +79,22 @@ func (f *Finder) States() []State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]State(nil), f.states...)
+}
+
+// Hasten has everybody looked for now who is not connected: this machine came
+// to another network.
+func (f *Finder) Hasten() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.again)
+	f.again = make(chan struct{})
+}
+
+// hastened is closed by the next Hasten.
+func (f *Finder) hastened() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.again
 }
 
 // Run implements [peer.Finder].
@@ -105,6 +122,7 @@ func (f *Finder) follow(ctx context.Context, i int, turns chan struct{}, results
 		case <-ctx.Done():
 			return
 		}
+		again := f.hastened()
 		found, err := f.look(ctx, i)
 		<-turns
 		if ctx.Err() != nil {
@@ -124,17 +142,23 @@ func (f *Finder) follow(ctx context.Context, i int, turns chan struct{}, results
 		} else {
 			retry = firstRetry
 		}
-		sleep(ctx, pause)
+		if sleep(ctx, pause, again) {
+			retry = firstRetry
+		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// sleep waits for d, or less: it reports whether it was hastened.
+func sleep(ctx context.Context, d time.Duration, again <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-again:
+		return true
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // look asks after hint i, unless everybody that it led to is still connected.

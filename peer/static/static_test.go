@@ -299,6 +299,37 @@ func TestFinder(t *testing.T) {
 	wait.Wait()
 }
 
+// TestHasten: who is not there is looked for again at once when that is asked for, however long the next try was away.
+func TestHasten(t *testing.T) {
+	h := newHost(t)
+	closed, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	nobody, err := peer.ParsePeer(closed.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := New(h, []peer.Hint{nobody}, Options{Every: time.Hour})
+	f.resolver.timeout = 100 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = f.Run(ctx, func(peer.Info) {}) })
+	var last time.Time
+	for range 3 { // the pauses would be 2 s, 4 s, 8 s
+		for began := time.Now(); !f.States()[0].Tried.After(last); time.Sleep(time.Millisecond) {
+			if time.Since(began) > firstRetry-200*time.Millisecond {
+				t.Fatal("it is not tried again")
+			}
+			f.Hasten()
+		}
+		last = f.States()[0].Tried
+	}
+	cancel()
+	wait.Wait()
+}
+
 func TestFinderWithoutHints(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

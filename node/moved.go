@@ -1,0 +1,54 @@
+package node
+
+import "time"
+
+// Moved says that this machine came to another network, or woke up: what was found out about who can be reached is forgotten, and for
+// as long as after a start answers may wait for somebody to be found. It is called once the node runs.
+func (n *Node) Moved() {
+	n.moved.Store(n.Now().UnixNano())
+	n.peers.forgive()
+	n.upstreams.forgive()
+	n.revision.Add(1)
+}
+
+// graceLeft is the rest of the grace after the start, or after the machine moved; below 0 it is over.
+func (n *Node) graceLeft() time.Duration {
+	since := n.started
+	if at := n.moved.Load(); at != 0 {
+		since = time.Unix(0, at)
+	}
+	return n.settings.Grace - n.Now().Sub(since)
+}
+
+// GraceLeft is how much longer than usual a question may take now: the rest of the grace, as long as a namespace in use was never
+// synced, or after a move nobody is connected yet.
+func (n *Node) GraceLeft() time.Duration {
+	left := n.graceLeft()
+	if left > 0 && (len(n.unsynced(n.spaces.inUse(""))) > 0 || n.moved.Load() != 0 && n.network() != nil && !n.peers.any()) {
+		return left
+	}
+	return 0
+}
+
+// forgive forgets who did not answer, or was looked for in vain.
+func (p *peers) forgive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.vain)
+	for _, r := range p.byID {
+		clear(r.absent)
+		r.breaker.worked()
+		r.content.worked()
+	}
+	p.tell()
+}
+
+// forgive has origins asked again that did not answer, and what nobody nearby had.
+func (us *upstreams) forgive() {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for _, u := range us.byAddress {
+		u.breaker.worked()
+		u.holders.reopen()
+	}
+}
