@@ -130,3 +130,22 @@ func TestHookHangs(t *testing.T) {
 		t.Errorf("exit code %d after %s: %s", code, took, &s.err)
 	}
 }
+
+// FuzzOutputs: whatever a derivation says, what is taken from it are store paths, each of which it names.
+func FuzzOutputs(f *testing.F) {
+	f.Add(`Derive([("out","/nix/store/00000000000000000000000000000001-a","","")],[],[],"x","/bin/sh",[],[])`)
+	f.Add(`Derive([("out","","r:sha256",""),("dev","/nix/store/00000000000000000000000000000002-a-dev","","")],`)
+	f.Add(`Derive([]`)
+	f.Add(`Derive([("o\\"ut","","","")]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		paths, err := parseOutputs(text)
+		if err != nil && len(paths) > 0 {
+			t.Errorf("%v and %v", paths, err)
+		}
+		for _, p := range paths {
+			if !strings.Contains(text, `"`+p.String()+`"`) {
+				t.Errorf("it does not name %s", p)
+			}
+		}
+	})
+}

@@ -73,10 +73,13 @@ type nixConf struct {
 	maxJobs, hook                   string
 }
 
-// read reads a file and those that it includes, in their order. A file that cannot be read says nothing.
+// read reads a file and those that it includes, in their order. What cannot be read, or is no file, says nothing.
 func (c *nixConf) read(name string, depth int) {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() || info.Size() > maxNixConf || depth > maxNixIncludes {
+		return
+	}
 	text, err := os.ReadFile(name)
-	if err != nil || len(text) > maxNixConf || depth > maxNixIncludes {
+	if err != nil || len(text) > maxNixConf {
 		return
 	}
 	c.parse(text, filepath.Dir(name), depth)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -64,4 +65,25 @@ func TestNixRemembers(t *testing.T) {
 			t.Errorf("%q: %s", dir, got)
 		}
 	}
+}
+
+// FuzzNixConf: whatever nix.conf says is read in the same way line by line, and stops nobody.
+func FuzzNixConf(f *testing.F) {
+	f.Add("extra-substituters = http://127.0.0.1:7669\ntrusted-public-keys = a-1:x b-1:y # no\n!include other\nnarinfo-cache-negative-ttl = 60\nfallback = true\n")
+	f.Add("include /dev/zero\n")
+	f.Add("substituters =\n= x\n!include\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		var c nixConf
+		c.parse([]byte(text), t.TempDir(), maxNixIncludes) // what it includes is too deep
+		for _, words := range [][]string{c.substituters, c.extraSubstituters, c.trusted, c.extra} {
+			for _, w := range words {
+				if w == "" || strings.ContainsAny(w, " \t\n#") {
+					t.Errorf("%q is one word", w)
+				}
+			}
+		}
+		if c.negativeTTL < 0 {
+			t.Errorf("%v", c.negativeTTL)
+		}
+	})
 }

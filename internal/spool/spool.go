@@ -125,11 +125,7 @@ func (q *Queue) Add(e Entry) error {
 	if len(names) >= q.most {
 		return fmt.Errorf("%w: %d entries wait", ErrFull, len(names))
 	}
-	file := entryFile{Schema: schema, Time: e.Time.UTC(), Why: e.Why, Namespaces: e.Namespaces}
-	for _, p := range e.Paths {
-		file.Paths = append(file.Paths, p.String())
-	}
-	text, err := json.Marshal(file)
+	text, err := e.text()
 	if err != nil {
 		return err
 	}
@@ -141,6 +137,15 @@ func (q *Queue) Add(e Entry) error {
 	name := fmt.Sprintf("%020d-%s%s", max(e.Time.UnixNano(), 0), hex.EncodeToString(salt[:]), suffix)
 	// Readable by all whom the directory lets in: what root adds is read by the daemon's user.
 	return durable.WriteFile(q.fsys, filepath.Join(Dir, name), append(text, '\n'), 0o644)
+}
+
+// text is the entry's form on the disk.
+func (e Entry) text() ([]byte, error) {
+	file := entryFile{Schema: schema, Time: e.Time.UTC(), Why: e.Why, Namespaces: e.Namespaces}
+	for _, p := range e.Paths {
+		file.Paths = append(file.Paths, p.String())
+	}
+	return json.Marshal(file)
 }
 
 // check refuses what Read would.

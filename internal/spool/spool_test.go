@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -246,4 +247,25 @@ func TestOwner(t *testing.T) {
 	if list, _ := os.ReadDir(elsewhere); len(list) > 0 {
 		t.Errorf("%v was written elsewhere", list)
 	}
+}
+
+// FuzzEntry: what is read as an entry is written as one that is read the same.
+func FuzzEntry(f *testing.F) {
+	f.Add([]byte(`{"schema":"flurry/queued/1","time":"2026-11-26T12:00:00Z","why":"hook","namespaces":["acme-1"],"paths":["/nix/store/00000000000000000000000000000001-a"]}`))
+	f.Add([]byte(`{"schema":"flurry/queued/1","paths":[]}`))
+	f.Add([]byte(`{"schema":"flurry/queued/2"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := parse(text)
+		if err != nil {
+			return
+		}
+		again, err := e.text()
+		if err != nil {
+			t.Skip(err) // a time that JSON has no form for
+		}
+		same, err := parse(again)
+		if err != nil || !same.Time.Equal(e.Time) || same.Why != e.Why || !slices.Equal(same.Paths, e.Paths) || !slices.Equal(same.Namespaces, e.Namespaces) {
+			t.Errorf("%+v became %+v, %v", e, same, err)
+		}
+	})
 }
