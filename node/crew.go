@@ -20,8 +20,9 @@ type crew struct {
 	batch    store.Batch
 	workers  sync.WaitGroup
 
-	mu sync.Mutex
-	at map[*remote]*provider
+	mu     sync.Mutex
+	at     map[*remote]*provider
+	sparse map[*remote]*provider // those that have little of it: they are asked again when nobody else is left
 }
 
 // provider is what a download knows of one peer that it asks.
@@ -51,6 +52,9 @@ func (c *crew) hire(ctx context.Context) {
 	for _, r := range d.node.peers.serving(d.key.address, &d.key.body) {
 		c.mu.Lock()
 		_, known := c.at[r]
+		if c.sparse[r] != nil {
+			known = true
+		}
 		room := len(c.at) < providersAtOnce
 		p := &provider{workers: claimsEach, lacks: make(map[int]bool)}
 		if !known && room {
@@ -60,10 +64,45 @@ func (c *crew) hire(ctx context.Context) {
 		if known || !room {
 			continue
 		}
-		for range claimsEach {
-			c.workers.Go(func() { c.work(ctx, r, p) })
-		}
+		c.employ(ctx, r, p)
 	}
+}
+
+func (c *crew) employ(ctx context.Context, r *remote, p *provider) {
+	for range claimsEach {
+		c.workers.Go(func() { c.work(ctx, r, p) })
+	}
+}
+
+// recall puts workers on those that have little when nobody else is left: what is missing may be the little that they have.
+func (c *crew) recall(ctx context.Context) {
+	c.mu.Lock()
+	if len(c.at) > 0 {
+		c.mu.Unlock()
+		return
+	}
+	again := c.sparse
+	c.sparse = make(map[*remote]*provider)
+	for r, p := range again {
+		p.workers = claimsEach
+		c.at[r] = p
+	}
+	c.mu.Unlock()
+	c.download.mu.Lock()
+	for _, p := range again {
+		p.vain = 0
+	}
+	c.download.mu.Unlock()
+	for r, p := range again {
+		c.employ(ctx, r, p)
+	}
+}
+
+// rest notes that r has little.
+func (c *crew) rest(r *remote, p *provider) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sparse[r] = p
 }
 
 // giveUp notes of all who are asked that they do not have the body, for a while: they did not bring it. Those that bring nothing to
@@ -126,10 +165,16 @@ func (c *crew) work(ctx context.Context, r *remote, p *provider) {
 			continue
 		}
 		err := c.fetch(ctx, r, mine)
-		if errors.Is(err, errOvertaken) || errors.Is(err, transfer.ErrAbsent) && d.missed(mine) {
-			err = nil // it may have other chunks
-		}
+		absent := errors.Is(err, transfer.ErrAbsent)
+		more := absent && d.missed(mine)
 		d.release(mine)
+		switch {
+		case errors.Is(err, errOvertaken), more: // it may have other chunks
+			continue
+		case absent:
+			c.rest(r, p)
+			return
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				d.node.Log.Debug("fetching failed", "peer", r.conn.Peer().Short(), "path", d.v.Path().Base(), "err", err)

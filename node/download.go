@@ -255,7 +255,7 @@ func (d *download) scan(ctx context.Context, batch store.Batch) error {
 // supervise keeps workers on the best providers, commits now and then, and gives up when nobody delivers.
 func (d *download) supervise(ctx context.Context, batch store.Batch) error {
 	ctx, cancel := context.WithCancel(ctx)
-	crew := &crew{download: d, batch: batch, at: make(map[*remote]*provider)}
+	crew := &crew{download: d, batch: batch, at: make(map[*remote]*provider), sparse: make(map[*remote]*provider)}
 	defer crew.wait()
 	defer cancel()
 	sought := false
@@ -281,6 +281,7 @@ func (d *download) supervise(ctx context.Context, batch store.Batch) error {
 		}
 		if missing > 0 {
 			crew.hire(ctx)
+			crew.recall(ctx)
 		}
 		switch alone := crew.size() == 0; {
 		case missing == 0:

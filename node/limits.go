@@ -95,7 +95,7 @@ const (
 	// overtakeAfter is how late a peer is at the least before what was asked of it is asked of another one as well.
 	overtakeAfter = 200 * time.Millisecond
 	// vainClaims: a peer that had nothing of so many claims in a row, at places taken by chance, is not asked for more of
-	// that body: it has little of it.
+	// that body while others bring it: it has little of it.
 	vainClaims = 8
 	// providersAtOnce bounds the peers one body is fetched from.
 	providersAtOnce = 6
