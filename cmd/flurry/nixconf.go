@@ -68,6 +68,7 @@ func nixRemembers(dir string) time.Duration {
 type nixConf struct {
 	trusted, extra                  []string
 	substituters, extraSubstituters []string
+	dropped                         []string // substituters that a later line took away
 	negativeTTL                     time.Duration
 	fallback                        bool
 	maxJobs, hook                   string
@@ -105,14 +106,16 @@ func (c *nixConf) parse(text []byte, dir string, depth int) {
 	}
 }
 
+// set takes one setting, as Nix does: extra- adds to what is set so far, and a later line without it takes that away.
 func (c *nixConf) set(key string, values []string) {
 	switch key {
 	case "trusted-public-keys", "binary-cache-public-keys":
-		c.trusted = values
+		c.trusted, c.extra = values, nil
 	case "extra-trusted-public-keys":
 		c.extra = append(c.extra, values...)
 	case "substituters", "binary-caches":
-		c.substituters = values
+		c.dropped = append(append(c.dropped, c.substituters...), c.extraSubstituters...)
+		c.substituters, c.extraSubstituters = values, nil
 	case "extra-substituters", "extra-binary-caches":
 		c.extraSubstituters = append(c.extraSubstituters, values...)
 	case "fallback", "build-fallback":

@@ -87,3 +87,15 @@ func FuzzNixConf(f *testing.F) {
 		}
 	})
 }
+
+// TestNixConfOrder: as Nix has it, a later line without extra- takes away what extra- added before.
+func TestNixConfOrder(t *testing.T) {
+	c := nixConf{substituters: []string{defaultNixCache}, trusted: []string{defaultNixKey}}
+	c.parse([]byte("extra-substituters = http://a\nextra-trusted-public-keys = a:x\nsubstituters = http://b\ntrusted-public-keys = b:x\nextra-substituters = http://c\n"), "/nowhere", 0)
+	if got := strings.Join(append(append(c.substituters, c.extraSubstituters...), append(c.trusted, c.extra...)...), " "); got != "http://b http://c b:x" {
+		t.Error(got)
+	}
+	if got := strings.Join(c.dropped, " "); got != defaultNixCache+" http://a" {
+		t.Error(got)
+	}
+}
