@@ -196,8 +196,12 @@ func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 		return
 	}
 	last := answers[0] // the newest
+	no, remembers := lastNo(answers)
+	if remembers {
+		last = no
+	}
 	w.Nix = &report.WhyNix{Asked: last.At.UTC(), Answer: last.Outcome.String(), Took: last.Took.Seconds()}
-	if last.Outcome == httpgateway.Given {
+	if !remembers {
 		return
 	}
 	ttl := nixRemembers(v.cfg.NixConf)
@@ -206,6 +210,21 @@ func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	if (w.Verdict == report.Available || w.Verdict == report.FromOrigin) && time.Now().Before(until) {
 		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", fmt.Sprintf("or, for good, in nix.conf: narinfo-cache-negative-ttl = 60 (it is %d)", ttl/time.Second))
 	}
+}
+
+// lastNo is the "not here" that Nix remembers, of answers from the newest to the oldest: the last word on the narinfo, if it
+// was that. What became of a NAR Nix does not remember, nor what it did not wait for.
+func lastNo(answers []httpgateway.Answer) (httpgateway.Answer, bool) {
+	for _, a := range answers {
+		switch {
+		case a.Nar || a.Outcome == httpgateway.Left:
+		case a.Outcome == httpgateway.Given:
+			return httpgateway.Answer{}, false
+		default:
+			return a, true
+		}
+	}
+	return httpgateway.Answer{}, false
 }
 
 // whyNix adds whether the path is valid in this machine's own store already: then nothing else matters.
