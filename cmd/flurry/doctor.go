@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,14 +47,33 @@ func (sh *shell) doctor(ctx context.Context, fix bool) error {
 		return err
 	}
 	d := e.checkAll(ctx)
-	if !fix {
-		if err := sh.answer(d, d.PrintText); err != nil {
+	if fix && len(e.fixes) == 0 {
+		sh.say("flurry: there is nothing that doctor can mend")
+	}
+	if fix && len(e.fixes) > 0 {
+		if !sh.json {
+			d.PrintText(sh.out)
+		}
+		if err := e.mend(ctx); err != nil {
 			return err
 		}
-		return exit(d.Exit())
+		if e, err = sh.examine(ctx); err != nil {
+			return err
+		}
+		d = e.checkAll(ctx)
 	}
-	if !sh.json {
-		d.PrintText(sh.out)
+	if err := sh.answer(d, d.PrintText); err != nil {
+		return err
+	}
+	return exit(d.Exit())
+}
+
+// mend does what can be done, each after asking. Setup's words are talk here: doctor's answer is what it finds afterwards.
+func (e *examined) mend(ctx context.Context) error {
+	if e.sh.json {
+		talk := *e.sh
+		talk.json, talk.out = false, e.sh.err
+		e.sh = &talk
 	}
 	var fixes []fixing
 	for _, f := range e.fixes {
@@ -62,26 +82,15 @@ func (sh *shell) doctor(ctx context.Context, fix bool) error {
 		}
 	}
 	slices.SortStableFunc(fixes, func(a, b fixing) int { return strings.Compare(a.what, b.what) }) // chmod before setup, which reads the key
-	if len(fixes) == 0 {
-		sh.say("flurry: there is nothing that doctor can mend")
-		return exit(d.Exit())
-	}
 	for _, f := range fixes {
-		if err := sh.confirm("Mend it: "+f.what+"?", "flurry doctor --fix"); err != nil {
+		if err := e.sh.confirm("Mend it: "+f.what+"?", "flurry doctor --fix"); err != nil {
 			return err
 		}
 		if err := f.do(ctx); err != nil {
 			return err
 		}
 	}
-	if e, err = sh.examine(ctx); err != nil {
-		return err
-	}
-	d = e.checkAll(ctx)
-	if err := sh.answer(d, d.PrintText); err != nil {
-		return err
-	}
-	return exit(d.Exit())
+	return nil
 }
 
 // fixing is something that can be mended.
@@ -102,6 +111,10 @@ type examined struct {
 	found  string                 // the version of this machine's Nix; empty: there is none
 	multi  bool
 	http   *http.Client
+	here   string // the directory that the user is in
+
+	nixAnswers func(context.Context) error // asks nix-daemon; nil: it is not this machine's
+	writers    func(ctx context.Context, alias string) (report.Writers, error)
 
 	checks []report.DoctorCheck
 	fixes  []fixing
@@ -112,7 +125,10 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}}
+	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}, here: ".", writers: sh.writersOf}
+	if site.root == "/" {
+		e.nixAnswers = sh.nixDaemonAnswers
+	}
 	name, named := sh.configFile()
 	if !named {
 		name = site.real(site.config)
@@ -132,6 +148,9 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 	e.found, e.multi = sh.nixFound(ctx)
 	e.nix = nixConf{trusted: []string{defaultNixKey}, substituters: []string{defaultNixCache}, negativeTTL: defaultNegativeTTL}
 	e.nix.read(filepath.Join(site.real(sh.nixConfDir()), "nix.conf"), 0)
+	if site.user {
+		e.nix.read(filepath.Join(site.real(site.nix), "nix.conf"), 0)
+	}
 	return e, nil
 }
 
@@ -142,8 +161,8 @@ func (sh *shell) isUsers() bool {
 
 // checkAll makes every check.
 func (e *examined) checkAll(ctx context.Context) report.Doctor {
-	for _, check := range []func(context.Context){e.nixVersion, e.nixSubstituter, e.nixMany, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
-		e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.namespaces, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
+	for _, check := range []func(context.Context){e.nixVersion, e.nixDaemon, e.nixSubstituter, e.nixMany, e.nixLeak, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
+		e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.namespaces, e.writerKeys, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
 		check(ctx)
 	}
 	d := report.Doctor{Checks: e.checks}
@@ -170,9 +189,14 @@ func (e *examined) bySetup(id string, status report.CheckStatus, format string, 
 	e.fixes = append(e.fixes, fixing{command, func(ctx context.Context) error { return e.sh.setup(ctx, setupFlags{user: e.site.user}) }})
 }
 
+// keyDir is where this machine's keys are.
+func (e *examined) keyDir() string {
+	return filepath.Join(first(e.conf.file.State, e.sh.state, e.sh.getenv("FLURRY_STATE"), e.site.state), "keys")
+}
+
 // keyFiles looks at who can read secret keys.
 func (e *examined) keyFiles(context.Context) {
-	dir := filepath.Join(first(e.conf.file.State, e.sh.state, e.sh.getenv("FLURRY_STATE"), e.site.state), "keys")
+	dir := e.keyDir()
 	real := e.site.real(dir)
 	all, err := os.ReadDir(real)
 	switch {
@@ -186,7 +210,7 @@ func (e *examined) keyFiles(context.Context) {
 	bad := 0
 	for _, entry := range all {
 		info, err := entry.Info()
-		if err != nil || !strings.HasSuffix(entry.Name(), ".sec") || info.Mode().Perm()&0o077 == 0 {
+		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(entry.Name(), ".sec") || info.Mode().Perm()&0o077 == 0 {
 			continue
 		}
 		bad++
@@ -194,7 +218,7 @@ func (e *examined) keyFiles(context.Context) {
 		command := "chmod 600 " + file
 		e.add("keys.mode", report.CheckFail, []string{command}, "%s is readable by others (%04o): flurry does not use it", file, info.Mode().Perm())
 		e.checks[len(e.checks)-1].Fix = command
-		e.fixes = append(e.fixes, fixing{command, func(context.Context) error { return os.Chmod(filepath.Join(real, entry.Name()), 0o600) }})
+		e.fixes = append(e.fixes, fixing{command, func(context.Context) error { return closeFile(filepath.Join(real, entry.Name())) }})
 	}
 	for a, file := range e.conf.config.KeyFiles {
 		if strings.HasPrefix(file, "/nix/store/") {
@@ -205,4 +229,14 @@ func (e *examined) keyFiles(context.Context) {
 	if bad == 0 {
 		e.ok("keys.mode", "secret keys are readable by their owner alone")
 	}
+}
+
+// closeFile takes a file from all but its owner. It follows no link: the directory is the service's, and root is asking.
+func closeFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // it was only read
+	return f.Chmod(0o600)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -21,7 +23,9 @@ type patient struct {
 	*examined
 	health string
 	host   int // the status for another's name
-	other  *httptest.Server
+
+	priority int // of the other cache
+	other    *httptest.Server
 }
 
 func newPatient(t *testing.T) *patient {
@@ -32,21 +36,28 @@ func newPatient(t *testing.T) *patient {
 			w.WriteHeader(p.host)
 			return
 		}
+		if r.URL.Path == "/nix-cache-info" {
+			fmt.Fprint(w, "StoreDir: /nix/store\nPriority: 35\n")
+			return
+		}
 		fmt.Fprint(w, p.health)
 	}))
 	t.Cleanup(gateway.Close)
-	p.other = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	p.other = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if p.priority != 0 {
+			fmt.Fprintf(w, "StoreDir: /nix/store\nPriority: %d\n", p.priority)
+		}
+	}))
 	t.Cleanup(p.other.Close)
 	p.put("/etc/flurry/flurry.toml", fmt.Sprintf("[gateway]\nlisten = [%q]\n", strings.TrimPrefix(gateway.URL, "http://")))
 	p.put("/etc/nix/nix.conf", "substituters = "+p.other.URL+"\n")
 	p.put("/proc/77/comm", "nix-daemon\n")
 	p.put("/proc/77/environ", "PATH=/bin\x00")
+	p.put("/proc/stat", fmt.Sprintf("cpu  1 2 3\nbtime %d\n", time.Now().Add(-2*time.Hour).Unix()))
+	p.starts(2*time.Hour + time.Minute)
 	p.put("/proc/sys/net/core/rmem_max", "7500000\n")
 	p.put("/proc/sys/net/core/wmem_max", "7500000\n")
 	p.must("setup", "--yes")
-	if err := os.Chtimes(p.Root+"/proc/77", time.Now(), time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
 	p.look(gateway.URL)
 	return p
 }
@@ -106,6 +117,21 @@ func TestDoctorFinds(t *testing.T) {
 		{"nix.version", func(p *patient) { p.found, p.examined.nix.maxJobs = "2.13.1", "1" }, report.CheckWarn, "one path at a time", "max-jobs = auto"},
 		{"nix.substituter", func(p *patient) { p.examined.nix.extraSubstituters = nil }, report.CheckFail, "does not name the gateway", "sudo flurry setup"},
 		{"nix.substituter", func(p *patient) { p.put("/root/.config/nix/nix.conf", "substituters = https://x.example\n") }, report.CheckWarn, "takes the gateway away again", "extra-substituters"},
+		{"nix.substituter", func(p *patient) {
+			p.nixConf("extra-substituters = "+p.status.Gateway.URL, "substituters = "+p.other.URL)
+		}, report.CheckFail, "a later `substituters =` takes it away again", "extra-substituters in the place of"},
+		{"nix.daemon", func(p *patient) { p.nixAnswers = func(context.Context) error { return errors.New("it is stuck") } }, report.CheckFail, "does not answer: it is stuck", "restart nix-daemon"},
+		{"nix.leak", func(p *patient) {
+			p.examined.nix.substituters = []string{"http://localhost:7669"}
+		}, report.CheckFail, "nix.conf names a gateway at http://localhost:7669, and none is there", "take it out"},
+		{"nix.leak", func(p *patient) {
+			p.put("/home/u/flake.nix", `{ nixConfig.extra-substituters = [ "`+p.status.Gateway.URL+`" ]; }`)
+			p.here = p.Root + "/home/u"
+		}, report.CheckWarn, "flake.nix names this machine's gateway", "take it out of nixConfig"},
+		{"nix.order", func(p *patient) {
+			p.other.Close()
+			p.examined.nix.substituters = []string{strings.Replace(p.other.URL, "http://", "http://u:secret@", 1)}
+		}, report.CheckWarn, "http://u:xxxxx@127.0.0.1:", "http://u:xxxxx@"},
 		{"nix.many", func(p *patient) {
 			p.examined.nix.substituters = []string{p.other.URL, p.other.URL, p.other.URL, p.other.URL}
 		}, report.CheckWarn, "4 HTTP caches besides the gateway", "flurry use --from-nix-conf"},
@@ -113,21 +139,24 @@ func TestDoctorFinds(t *testing.T) {
 		{"nix.key", func(p *patient) { p.examined.nix.extra = nil }, report.CheckFail, "does not trust this machine's key", "sudo flurry setup"},
 		{"nix.key", func(p *patient) { p.examined.nix.extra = append(p.examined.nix.extra, "acme-1:AAAA") }, report.CheckFail, `"acme-1:AAAA" is no key`, "Nix stops with it"},
 		{"nix.key", func(p *patient) {
-			for range 2 {
-				key, err := nix.NewSecretKey("acme-1", rand.Reader)
-				if err != nil {
-					p.t.Fatal(err)
-				}
-				p.examined.nix.extra = append(p.examined.nix.extra, key.Public().String())
-			}
-		}, report.CheckWarn, "two different keys are called acme-1", ""},
-		{"nix.daemon-age", func(p *patient) { p.ages("/proc/77", -time.Hour) }, report.CheckFail, "was started before nix.conf changed", "restart nix-daemon"},
+			p.examined.nix.extra = append(p.examined.nix.extra, p.another("acme-1"), p.another("acme-1"))
+		}, report.CheckWarn, "two different keys are called acme-1", "take out"},
+		{"nix.key", func(p *patient) {
+			p.examined.nix.extra = append([]string{p.another(localKeyName)}, p.examined.nix.extra...)
+		}, report.CheckFail, "another key called flurry-local-1 comes before this machine's", "take the older flurry-local-1 out"},
+		{"nix.daemon-age", func(p *patient) { p.starts(time.Hour) }, report.CheckFail, "was started before nix.conf changed", "restart nix-daemon"},
 		{"nix.proxy", func(p *patient) { p.put("/proc/77/environ", "http_proxy=http://proxy:3128\x00") }, report.CheckFail, "uses a proxy (http://proxy:3128)", "no_proxy=127.0.0.1"},
+		{"nix.proxy", func(p *patient) {
+			p.put("/proc/77/environ", "all_proxy=socks5://me:p@ss@proxy:3128\x00no_proxy=10.0.0.0/8\x00")
+		}, report.CheckFail, "uses a proxy (…@proxy:3128)", "no_proxy=127.0.0.1"},
+		{"ns.writer", func(p *patient) { p.publishes(func(w *report.Writer) { w.Closed = true }) }, report.CheckFail, "writer key ci-main-1 was revoked", "flurry writer key NAME"},
+		{"ns.writer", func(p *patient) { p.publishes(func(w *report.Writer) { w.Until = &past }) }, report.CheckFail, "ci-main-1 counted until", "flurry writer add acme-1 KEY"},
+		{"ns.writer", func(p *patient) { p.publishes(func(w *report.Writer) { w.Until = &soon }) }, report.CheckWarn, "ci-main-1 counts until", "flurry writer add acme-1 KEY"},
 		{"nix.ttl", func(p *patient) { p.examined.nix.negativeTTL = time.Hour }, report.CheckWarn, "narinfo-cache-negative-ttl is 3600", "sudo flurry setup"},
 		{"nix.hook", func(p *patient) { p.examined.nix.hook = "/etc/nix/gone" }, report.CheckFail, "every build fails", "flurry hook --script"},
 		{"gateway.url", func(p *patient) { p.health = "<html>it works</html>" }, report.CheckFail, "is not flurry: another program has the port", "ss -ltnp"},
 		{"gateway.url", func(p *patient) { p.health = `{"status":"standby","reasons":["it crashed"]}` }, report.CheckFail, "from the standby", "flurry status"},
-		{"gateway.url", func(p *patient) { p.health = `{"status":"degraded","reasons":["the disk is full"]}` }, report.CheckWarn, "the disk is full", "flurry status"},
+		{"gateway.url", func(p *patient) { p.health = `{"status":"degraded","reasons":["the disk is full"]}` }, report.CheckWarn, `not all is well: "the disk is full"`, "flurry status"},
 		{"gateway.url", func(p *patient) { p.status.Gateway.URL = "http://127.0.0.1:1" }, report.CheckFail, "nothing answers at http://127.0.0.1:1", "sudo systemctl start"},
 		{"gateway.host", func(p *patient) { p.host = http.StatusOK }, report.CheckFail, "by another's name", "proxy"},
 		{"gateway.standby", func(p *patient) { p.status.Node.Standby = false }, report.CheckWarn, "there is no standby", "without --no-supervisor"},
@@ -186,11 +215,35 @@ func TestDoctorFinds(t *testing.T) {
 	}
 }
 
-func (p *patient) ages(name string, by time.Duration) {
+// starts has nix-daemon started some time after the kernel.
+func (p *patient) starts(after time.Duration) {
+	p.put("/proc/77/stat", fmt.Sprintf("77 (nix daemon) of) S 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 123 456\n", after/(10*time.Millisecond)))
+}
+
+// another is a key of that name.
+func (p *patient) another(name string) string {
 	p.t.Helper()
-	at := time.Now().Add(by)
-	if err := os.Chtimes(p.Root+name, at, at); err != nil {
+	key, err := nix.NewSecretKey(name, rand.Reader)
+	if err != nil {
 		p.t.Fatal(err)
+	}
+	return key.Public().String()
+}
+
+// publishes has this machine publish to a namespace with a writer's key of its own.
+func (p *patient) publishes(change func(*report.Writer)) {
+	p.t.Helper()
+	key, err := nix.NewSecretKey("ci-main-1", rand.Reader)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.put("/var/lib/flurry/keys/ci-main-1.sec", key.Text()+"\n")
+	p.chmod("/var/lib/flurry/keys/ci-main-1.sec", 0o600)
+	p.status.Namespaces[0].Note = "you publish here"
+	w := report.Writer{Name: "ci-main-1", Key: key.Public().String()}
+	change(&w)
+	p.examined.writers = func(context.Context, string) (report.Writers, error) {
+		return report.Writers{Writers: []report.Writer{{Name: "(root)", Key: p.another("acme-1")}, w}}, nil
 	}
 }
 
@@ -198,6 +251,61 @@ func (p *patient) chmod(name string, mode os.FileMode) {
 	p.t.Helper()
 	if err := os.Chmod(p.Root+name, mode); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// nixConf is what Nix reads.
+func (p *patient) nixConf(lines ...string) {
+	key := p.examined.nix.extra
+	p.examined.nix = nixConf{trusted: []string{defaultNixKey}, extra: key, negativeTTL: time.Minute}
+	p.examined.nix.parse([]byte(strings.Join(lines, "\n")), "/nowhere", 0)
+}
+
+// TestDoctorWords: what is well is told with what it was found by.
+func TestDoctorWords(t *testing.T) {
+	p := newPatient(t)
+	p.priority, p.nixAnswers = 40, func(context.Context) error { return nil }
+	p.publishes(func(*report.Writer) {})
+	p.put("/proc/77/environ", "HTTP_PROXY=http://proxy:3128\x00") // which curl does not read
+	p.status.Namespaces[0].Expires = nil
+	var said strings.Builder
+	p.checkAll(t.Context()).PrintText(&said)
+	for _, want := range []string{" and is asked after the gateway (40 > 35)\n", "ok    Nix answers\n", "ok    acme-1: this machine's writer key ci-main-1 counts\n", "ok    acme-1: serial 3, 2 peers hold it\n", "\nall is well.\n"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &said)
+		}
+	}
+}
+
+// TestDoctorFollowsNoLink: root mends what the service's directory holds, not what a link in it names.
+func TestDoctorFollowsNoLink(t *testing.T) {
+	p := newPatient(t)
+	p.put("/etc/hosts", "127.0.0.1 localhost\n")
+	link := p.Root + "/var/lib/flurry/keys/x.sec"
+	if err := os.Symlink(p.Root+"/etc/hosts", link); err != nil {
+		t.Fatal(err)
+	}
+	p.chmod("/etc/hosts", 0o644)
+	p.checkAll(t.Context())
+	if len(p.fixes) > 0 {
+		t.Errorf("%s is to be mended", p.fixes[0].what)
+	}
+	if err := closeFile(link); err == nil { // it took the place of a key since
+		t.Error("it followed the link")
+	}
+	if info, err := os.Stat(p.Root + "/etc/hosts"); err != nil || info.Mode().Perm() != 0o644 {
+		t.Error(info, err)
+	}
+}
+
+// TestDoctorJSON: with --json there is one object, whatever was mended.
+func TestDoctorJSON(t *testing.T) {
+	b := newBench(t)
+	for _, want := range []int{2, 1} { // keys of what is there to mend: setup's, and then nothing
+		out, errs, _ := b.flurry(0, "doctor", "--fix", "--json", "--yes", "--socket", "/nowhere/control.sock")
+		if !strings.HasPrefix(out, `{"schema":"flurry/doctor/1"`) || strings.Count(out, "\n") != 1 || want == 2 && !strings.Contains(errs, "setup") {
+			t.Errorf("%q\n%s", out, errs)
+		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,8 +75,14 @@ func (e *examined) nixSubstituter(context.Context) {
 	if e.found == "" {
 		return
 	}
-	conf := filepath.Join(e.sh.nixConfDir(), "nix.conf")
-	if !slices.ContainsFunc(e.caches(), e.isGateway) {
+	conf := filepath.Join(e.site.nix, "nix.conf")
+	switch {
+	case slices.ContainsFunc(e.caches(), e.isGateway):
+	case slices.ContainsFunc(e.nix.dropped, e.isGateway):
+		e.add("nix.substituter", report.CheckFail, []string{"in " + conf + ": extra-substituters in the place of substituters, or that line before what names the gateway"},
+			"%s names the gateway, and a later `substituters =` takes it away again: Nix does not ask it", conf)
+		return
+	default:
 		e.bySetup("nix.substituter", report.CheckFail, "%s does not name the gateway: Nix does not ask it", conf)
 		return
 	}
@@ -93,59 +97,12 @@ func (e *examined) nixSubstituter(context.Context) {
 		} else {
 			c.read(e.site.real(own.where), 0)
 		}
-		if len(c.substituters) > 0 && !slices.ContainsFunc(append(c.substituters, c.extraSubstituters...), e.isGateway) {
+		if c.substituters != nil && !slices.ContainsFunc(append(c.substituters, c.extraSubstituters...), e.isGateway) {
 			e.add("nix.substituter", report.CheckWarn, []string{"extra-substituters in the place of substituters"}, "%s has `substituters =`, which takes the gateway away again", own.where)
 			return
 		}
 	}
 	e.ok("nix.substituter", "%s names the gateway", conf)
-}
-
-// maxCaches is how many HTTP caches are asked one after the other before it is felt: 200 paths that none has take 0.4 s with
-// one of them 30 ms away, 2.9 s with ten (docs/BENCHMARKS.md).
-const maxCaches = 3
-
-// nixMany looks at the other caches: how many, and how fast.
-func (e *examined) nixMany(ctx context.Context) {
-	if e.found == "" {
-		return
-	}
-	others := slices.DeleteFunc(e.caches(), func(s string) bool { return e.isGateway(s) || !strings.HasPrefix(s, "http") })
-	if len(others) > maxCaches {
-		e.add("nix.many", report.CheckWarn, []string{"flurry use --from-nix-conf        and then take them out of nix.conf"},
-			"%d HTTP caches besides the gateway: each of them costs a round trip for every path that it lacks", len(others))
-	}
-	for _, s := range others[:min(len(others), 10)] {
-		took, err := e.ping(ctx, s)
-		switch {
-		case err != nil:
-			e.add("nix.order", report.CheckWarn, []string{"take it out of nix.conf, or put it behind the gateway: flurry use KEY --origin " + s}, "%s does not answer: Nix waits for it (%v)", s, reasonOf(err))
-		case took > time.Second/2:
-			e.add("nix.order", report.CheckWarn, []string{"put it behind the gateway: flurry use KEY --origin " + s}, "%s needs %d ms for an answer", s, took.Milliseconds())
-		default:
-			e.ok("nix.order", "%s answers in %d ms", s, took.Milliseconds())
-		}
-	}
-}
-
-// ping asks a cache for what every cache has.
-func (e *examined) ping(ctx context.Context, cache string) (time.Duration, error) {
-	bare, _, _ := strings.Cut(cache, "?")
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(bare, "/")+"/nix-cache-info", nil)
-	if err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	resp, err := e.http.Do(req)
-	if err != nil {
-		var at *url.Error
-		if errors.As(err, &at) {
-			err = at.Err
-		}
-		return 0, err
-	}
-	resp.Body.Close()
-	return time.Since(began), nil
 }
 
 // nixKey looks whether Nix trusts this machine's key, and can read all of them.
@@ -159,20 +116,28 @@ func (e *examined) nixKey(context.Context) {
 		ours = key.String()
 	}
 	names := make(map[string]string)
-	trusted := false
+	trusted, hidden := false, false
 	for _, word := range append(slices.Clone(e.nix.trusted), e.nix.extra...) {
 		key, err := nix.ParsePublicKey(word)
 		if err != nil {
 			e.add("nix.key", report.CheckFail, []string{"take it out of trusted-public-keys in nix.conf: Nix stops with it"}, "%.60q is no key: %v", word, err)
 			return
 		}
-		if old, ok := names[key.Name]; ok && old != word && key.Name != localKeyName {
-			e.add("nix.key", report.CheckWarn, nil, "two different keys are called %s: Nix uses one of them", key.Name)
+		first, ok := names[key.Name]
+		switch {
+		case !ok: // the first of a name is the one that Nix keeps
+			names[key.Name] = word
+			trusted = trusted || word == ours
+		case first != word && word == ours:
+			hidden = true
+		case first != word && first != ours:
+			e.add("nix.key", report.CheckWarn, []string{"take out of trusted-public-keys the one that is not needed"}, "two different keys are called %s: Nix uses the first of them alone", key.Name)
 		}
-		names[key.Name] = word
-		trusted = trusted || word == ours
 	}
 	switch {
+	case hidden:
+		e.add("nix.key", report.CheckFail, []string{"take the older " + localKeyName + " out of trusted-public-keys in nix.conf"},
+			"another key called %s comes before this machine's, and Nix uses the first alone: it refuses what the gateway gives", localKeyName)
 	case trusted:
 		e.ok("nix.key", "Nix trusts this machine's key")
 	case ours == "" && !errors.Is(err, fs.ErrNotExist):
@@ -181,70 +146,6 @@ func (e *examined) nixKey(context.Context) {
 		e.bySetup("nix.key", report.CheckFail, "this machine has no key yet that Nix could trust")
 	default:
 		e.bySetup("nix.key", report.CheckFail, "Nix does not trust this machine's key: it refuses what the gateway gives")
-	}
-}
-
-// nixDaemons are the processes of nix-daemon: the one that others are the children of.
-func (e *examined) nixDaemons() (pids []string) {
-	all, err := os.ReadDir(e.site.real("/proc"))
-	if err != nil {
-		return nil
-	}
-	for _, p := range all {
-		name, err := os.ReadFile(filepath.Join(e.site.real("/proc"), p.Name(), "comm"))
-		if err == nil && strings.TrimSpace(string(name)) == "nix-daemon" {
-			pids = append(pids, p.Name())
-		}
-	}
-	return pids
-}
-
-// nixDaemonAge looks whether the daemon has read the configuration as it is.
-func (e *examined) nixDaemonAge(context.Context) {
-	if e.found == "" || !e.multi {
-		return
-	}
-	var changed time.Time
-	for _, name := range []string{"nix.conf", "nix.custom.conf", "flurry.conf"} {
-		if info, err := os.Stat(e.site.real(filepath.Join(e.sh.nixConfDir(), name))); err == nil && info.ModTime().After(changed) {
-			changed = info.ModTime()
-		}
-	}
-	var started time.Time // of the oldest: others serve one client each
-	for _, pid := range e.nixDaemons() {
-		if info, err := os.Stat(filepath.Join(e.site.real("/proc"), pid)); err == nil && (started.IsZero() || info.ModTime().Before(started)) {
-			started = info.ModTime()
-		}
-	}
-	switch {
-	case started.IsZero(): // it is started when somebody asks
-	case changed.After(started):
-		e.add("nix.daemon-age", report.CheckFail, []string{"sudo systemctl restart nix-daemon"}, "nix-daemon was started before nix.conf changed (%s < %s): it does not know of that", started.Format(time.TimeOnly), changed.Format(time.TimeOnly))
-	default:
-		e.ok("nix.daemon-age", "nix-daemon was started after nix.conf changed")
-	}
-}
-
-// nixProxy looks whether the daemon sends loopback to a proxy.
-func (e *examined) nixProxy(context.Context) {
-	for _, pid := range e.nixDaemons() {
-		raw, err := os.ReadFile(filepath.Join(e.site.real("/proc"), pid, "environ"))
-		if err != nil {
-			continue // another user's
-		}
-		env := make(map[string]string)
-		for word := range bytes.SplitSeq(raw, []byte{0}) {
-			name, value, _ := strings.Cut(string(word), "=")
-			env[strings.ToLower(name)] = value
-		}
-		if env["http_proxy"] == "" && env["all_proxy"] == "" {
-			continue
-		}
-		if no := env["no_proxy"]; !strings.Contains(no, "127.0.0.1") && no != "*" {
-			e.add("nix.proxy", report.CheckFail, []string{"in its unit: Environment=no_proxy=127.0.0.1,localhost,::1        sudo systemctl edit nix-daemon"},
-				"nix-daemon uses a proxy (%s), also for 127.0.0.1: it does not reach the gateway", first(env["http_proxy"], env["all_proxy"]))
-			return
-		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,9 @@ import (
 
 	"github.com/flurry-nix/flurry/report"
 )
+
+// maxHealth bounds what is read of /health: a few lines, whoever answers.
+const maxHealth = 1 << 16
 
 // gatewayURL looks whether the gateway answers over HTTP, as Nix asks it.
 func (e *examined) gatewayURL(ctx context.Context) {
@@ -42,16 +46,19 @@ func (e *examined) gatewayURL(ctx context.Context) {
 		return
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxHealth))
 	took := time.Since(began)
-	text := string(body)
+	var said struct {
+		Status  string   `json:"status"`
+		Reasons []string `json:"reasons"`
+	}
 	switch {
-	case err != nil || !strings.Contains(text, `"status":"`):
+	case err != nil || json.Unmarshal(body, &said) != nil || said.Status == "":
 		e.add("gateway.url", report.CheckFail, []string{"sudo ss -ltnp says whose it is", "or choose another: [gateway] listen in the configuration file, then flurry setup"}, "what answers at %s is not flurry: another program has the port", at)
-	case strings.Contains(text, `"status":"standby"`):
+	case said.Status == "standby":
 		e.add("gateway.url", report.CheckFail, []string{"flurry status says why", "journalctl -u flurry"}, "%s answers from the standby: the node is not running, and Nix is told \"not here\"", at)
-	case strings.Contains(text, `"status":"degraded"`):
-		e.add("gateway.url", report.CheckWarn, []string{"flurry status"}, "%s answers, and says that not all is well: %s", at, text)
+	case said.Status != "ok":
+		e.add("gateway.url", report.CheckWarn, []string{"flurry status"}, "%s answers, and says that not all is well: %.300q", at, strings.Join(said.Reasons, "; "))
 	default:
 		e.ok("gateway.url", "%s answers in %.1f ms", at, float64(took.Microseconds())/1000)
 	}
@@ -124,6 +131,8 @@ func (e *examined) namespaces(context.Context) {
 			e.add("ns.seeds", report.CheckWarn, []string{"flurry use " + n.Alias + " --peer HOST        somebody who has it"}, "%s: nobody who holds it is connected", n.Alias)
 		case !publisher && n.Synced != nil && now.Sub(*n.Synced) > 24*time.Hour:
 			e.add("ns.sync", report.CheckWarn, []string{"flurry status --peers"}, "%s: its catalog was synced %s", n.Alias, n.Synced.Format(time.DateOnly))
+		case n.Expires == nil: // no document says until when
+			e.ok("ns.document", "%s: serial %d, %d peers hold it", n.Alias, n.Serial, n.Serving)
 		default:
 			if e.writer(n, now) || e.leftOut(n) {
 				continue
