@@ -18,7 +18,7 @@ import (
 // costs seconds.
 const (
 	wanBudget = 300 * time.Millisecond
-	slack     = 700 * time.Millisecond
+	slack     = 1500 * time.Millisecond
 )
 
 // wave asks for narinfos as Nix does, 25 at a time, and returns the slowest answer and how many were given. Anything but 200 and 404
