@@ -7,11 +7,13 @@ import (
 	"github.com/flurry-nix/flurry/nix"
 )
 
-// cacheInfo is the whole of nix-cache-info. Nix keeps it for seven days, so it
-// is constant: in every state, in every view, and while the node is down. The
-// priority puts flurry before cache.nixos.org (40): newer Nix takes the failure
+// Priority puts flurry before cache.nixos.org (40): newer Nix takes the failure
 // of the last cache that it asks, and of no other, for its own.
-const cacheInfo = "StoreDir: " + nix.StoreDir + "\nWantMassQuery: 1\nPriority: 35\n"
+const Priority = "35"
+
+// cacheInfo is the whole of nix-cache-info. Nix keeps it for seven days, so it
+// is constant: in every state, in every view, and while the node is down.
+const cacheInfo = "StoreDir: " + nix.StoreDir + "\nWantMassQuery: 1\nPriority: " + Priority + "\n"
 
 // What people who ask with curl are told. Nix reads the status alone.
 const (

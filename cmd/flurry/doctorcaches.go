@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flurry-nix/flurry/httpgateway"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -52,11 +53,7 @@ func (e *examined) nixMany(ctx context.Context) {
 			"%d HTTP caches besides the gateway: each of them costs a round trip for every path that it lacks", len(others))
 	}
 	others = others[:min(len(others), maxPings)]
-	asked := others
-	if urls := e.gatewayURLs(); len(urls) > 0 {
-		asked = append(slices.Clone(others), urls[0])
-	}
-	answers := e.pingAll(ctx, asked)
+	answers := e.pingAll(ctx, others)
 	for i, s := range others {
 		a, name := answers[i], redacted(s)
 		behind := "put it behind the gateway: flurry use KEY --origin " + name
@@ -66,24 +63,24 @@ func (e *examined) nixMany(ctx context.Context) {
 		case a.err != nil:
 			e.add("nix.order", report.CheckWarn, []string{"take it out of nix.conf, or " + behind}, "%s does not answer: Nix waits for it (%v)", name, reasonOf(a.err))
 		case a.took > slowCache:
-			e.add("nix.order", report.CheckWarn, []string{behind}, "%s needs %d ms for an answer%s", name, a.took.Milliseconds(), a.order(answers[len(others):]))
+			e.add("nix.order", report.CheckWarn, []string{behind}, "%s needs %d ms for an answer%s", name, a.took.Milliseconds(), a.order())
 		default:
-			e.ok("nix.order", "%s answers in %d ms%s", name, a.took.Milliseconds(), a.order(answers[len(others):]))
+			e.ok("nix.order", "%s answers in %d ms%s", name, a.took.Milliseconds(), a.order())
 		}
 	}
 }
 
-// order says whether Nix asks the cache before the gateway. No gateway that answers: nothing is known of that.
-func (p pinged) order(gateway []pinged) string {
+// order says whether Nix asks the cache before the gateway. The gateway itself is not asked for its priority: that would count
+// as a question of Nix's.
+func (p pinged) order() string {
+	gateway, err := strconv.Atoi(httpgateway.Priority)
 	switch {
-	case len(gateway) == 0 || gateway[0].err != nil:
+	case err != nil || p.priority == gateway:
 		return ""
-	case p.priority < gateway[0].priority:
-		return fmt.Sprintf(", and is asked before the gateway (%d < %d)", p.priority, gateway[0].priority)
-	case p.priority > gateway[0].priority:
-		return fmt.Sprintf(", and is asked after the gateway (%d > %d)", p.priority, gateway[0].priority)
+	case p.priority < gateway:
+		return fmt.Sprintf(", and is asked before the gateway (%d < %d)", p.priority, gateway)
 	}
-	return ""
+	return fmt.Sprintf(", and is asked after the gateway (%d > %d)", p.priority, gateway)
 }
 
 // pingAll asks the caches, all at once: none of them makes the user wait for longer than the slowest.
