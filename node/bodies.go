@@ -312,23 +312,6 @@ func (n *Node) fault(r *remote, id content.BodyID, err error) {
 	}
 }
 
-// whole reports whether body and chunks of v are all in the store.
-func (n *Node) whole(ctx context.Context, v trust.Verified) bool {
-	id := v.Entry().Body
-	if n.bodies.isWhole(id) {
-		return true
-	}
-	b, err := n.localBody(ctx, id)
-	if err != nil {
-		return false
-	}
-	if has, err := hasAll(ctx, n.Store, b); err != nil || !has {
-		return false
-	}
-	n.bodies.setWhole(id, true)
-	return true
-}
-
 // secure makes body and chunks of v durable, whoever put them, and reports whether all of them are here. What Nix has is
 // as durable as it gets, where nothing was promised.
 func (n *Node) secure(ctx context.Context, v trust.Verified) (bool, error) {

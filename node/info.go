@@ -216,9 +216,9 @@ func (n *Node) holeFilled(p nix.StorePath) bool {
 func (n *Node) available(ctx context.Context, v trust.Verified) bool {
 	id := v.Entry().Body
 	if n.isUpstream(v.Address()) {
-		return v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v) || len(n.heard(v)) > 0 || n.passing(v) != nil
+		return v.Entry().HasBody() && n.likelyWhole(ctx, v) || n.originHas(v) || len(n.heard(v)) > 0 || n.passing(v) != nil
 	}
-	return len(n.peers.serving(v.Address(), &id)) > 0 || v.Entry().HasBody() && n.whole(ctx, v) || n.originHas(v)
+	return len(n.peers.serving(v.Address(), &id)) > 0 || v.Entry().HasBody() && n.likelyWhole(ctx, v) || n.originHas(v)
 }
 
 // unsynced are the namespaces whose catalog says nothing about what it lacks, since this node never held all of it.

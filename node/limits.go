@@ -152,6 +152,12 @@ const (
 	// desktop's update. scratchQuiet is how long nobody must have read or written any of it for it to be quiet.
 	scratchMost  = 2 << 30
 	scratchQuiet = 2 * time.Second
+	// wholeWait is how long Nix waits for a look whether all chunks of a path are here: a third of the budget. wholeLooks bounds those under
+	// way at a time, which hold a goroutine each, also when the store hangs.
+	wholeWait  = 100 * time.Millisecond
+	wholeLooks = 256
+	// wholeLacked is how many bodies it is remembered of that something of them was lacking: 40 bytes each.
+	wholeLacked = 10_000
 	// throughCommit is how long what came from origins waits to be made durable, for more of it.
 	throughCommit = 3 * time.Second
 

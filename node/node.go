@@ -108,6 +108,7 @@ type Node struct {
 	pressure   chan struct{} // holds a token when the store was found full
 	wishes     chan struct{} // holds a token when copies are wanted that were not before
 	flights    flights
+	wholes     wholes
 	tasks      *tasks
 	stats      stats
 
