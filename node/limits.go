@@ -94,6 +94,8 @@ const (
 	speedMemory  = 30 * time.Second
 	// overtakeAfter is how late a peer is at the least before what was asked of it is asked of another one as well.
 	overtakeAfter = 200 * time.Millisecond
+	// mirrorOpens is how long an offer waits for a namespace that this node was just told to mirror, or has since it started.
+	mirrorOpens = time.Second
 	// vainClaims: a peer that had nothing of so many claims in a row, at places taken by chance, is not asked for more of
 	// that body while others bring it: it has little of it.
 	vainClaims = 8

@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -14,9 +15,12 @@ import (
 type mirrors struct {
 	mu        sync.Mutex
 	byAddress map[namespace.Address]*mirror
+	opened    chan struct{} // closed when one is opened
 }
 
-func newMirrors() *mirrors { return &mirrors{byAddress: make(map[namespace.Address]*mirror)} }
+func newMirrors() *mirrors {
+	return &mirrors{byAddress: make(map[namespace.Address]*mirror), opened: make(chan struct{})}
+}
 
 // reconsider has everything looked at again that was refused in a namespace: its quota may be another one.
 func (s *mirrors) reconsider(a namespace.Address) {
@@ -41,6 +45,8 @@ func (s *mirrors) open(a namespace.Address) *mirror {
 	defer s.mu.Unlock()
 	m := &mirror{address: a, jobs: make(map[namespace.ID]*job), wake: make(chan struct{})}
 	s.byAddress[a] = m
+	close(s.opened)
+	s.opened = make(chan struct{})
 	return m
 }
 
@@ -54,6 +60,25 @@ func (s *mirrors) close(m *mirror) {
 	defer m.mu.Unlock()
 	m.closed = true
 	m.tell()
+}
+
+// opening waits until a is mirrored, for a moment: that begins a little after it was decided. nil: it did not.
+func (s *mirrors) opening(ctx context.Context, a namespace.Address) *mirror {
+	ctx, cancel := context.WithTimeout(ctx, mirrorOpens)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		m, opened := s.byAddress[a], s.opened
+		s.mu.Unlock()
+		if m != nil {
+			return m
+		}
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // get is nil when a is not mirrored.

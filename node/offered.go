@@ -21,8 +21,12 @@ func (s *Server) Offer(ctx context.Context, from transfer.Remote, a namespace.Ad
 	refuse := func(why transfer.OfferRefusal) error {
 		return send(transfer.OfferUpdate{State: transfer.OfferRefused, Why: why})
 	}
-	m := n.mirrors.get(a)
-	if m == nil || !s.shared(from, a) {
+	sp, known := n.spaces.get(a)
+	if !known || !sp.Seed || !s.shared(from, a) {
+		return refuse(transfer.RefusedNotHosted)
+	}
+	m := n.mirrors.opening(ctx, a)
+	if m == nil {
 		return refuse(transfer.RefusedNotHosted)
 	}
 	if err := send(transfer.OfferUpdate{State: transfer.OfferQueued}); err != nil {
