@@ -99,7 +99,7 @@ func TestKillWhileBuilding(t *testing.T) {
 			hook := p.hookScript(test.hook)
 			random := rand.New(rand.NewPCG(3, uint64(time.Now().UnixNano())))
 			built := make(map[string]bool)
-			for round := range rounds() {
+			for round := range rounds() / 2 { // each builds 202 paths
 				fate := time.Duration(random.IntN(600)) * time.Millisecond
 				kill := time.AfterFunc(fate, func() { p.strike(round) })
 				// The many are a batch that is published at once, so that publishing is met, too.
