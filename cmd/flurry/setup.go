@@ -126,16 +126,19 @@ func (sh *shell) install(ctx context.Context, site site, f setupFlags) error {
 
 // carryOut does what is planned. What is not known before the first steps are done is planned anew after them.
 func (sh *shell) carryOut(ctx context.Context, p *plan, tell func(setup.Step)) (err error) {
+	if err := setup.Owe(sh.host(), p.site.journal, p.steps); err != nil {
+		return err
+	}
 	for p.first > 0 {
-		before := p.first
+		made := p.steps[p.first-1]
 		if err := setup.Apply(ctx, sh.host(), p.site.journal, p.steps[:p.first], tell); err != nil {
 			return err
 		}
 		if p, err = sh.plan(ctx, p.site, p.flags); err != nil {
 			return err
 		}
-		if p.first >= before && p.steps[p.first-1].Verb == "user" {
-			return errors.New("the user " + serviceUser + " was made, and is not there")
+		if p.first > 0 && p.steps[p.first-1].Verb == made.Verb {
+			return fmt.Errorf("%s was made, and is not there", made.What)
 		}
 	}
 	return setup.Apply(ctx, sh.host(), p.site.journal, p.steps, tell)
@@ -183,6 +186,10 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 	if f.print {
 		return usage(again, "--print does not go with --undo: what setup changed is in %s", filepath.Join(site.journal, "journal.json"))
 	}
+	if hook := site.hook(); !site.user && nixHook(site.real(site.nix)) == hook {
+		return &report.Problem{ID: "hook-in-use", Exit: report.ExitUsage, Message: "nix.conf names " + hook + " as post-build-hook: without that file every build fails",
+			Try: []string{"take the line post-build-hook out of nix.conf, restart nix-daemon, and then: sudo " + again}}
+	}
 	if err := sh.confirm(question, again); err != nil {
 		return err
 	}
@@ -219,11 +226,24 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 	return nil
 }
 
+// nixHook is the program that Nix runs after each build, as the nix.conf in dir says; empty: none.
+func nixHook(dir string) string {
+	var c nixConf
+	c.read(filepath.Join(dir, "nix.conf"), 0)
+	return c.hook
+}
+
 // purge removes the state, and the user that it was.
 func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
 	if d := sh.host(); d.IsDir(site.state) {
 		u.Undone = append(u.Undone, "remove "+site.state)
-		if err := os.RemoveAll(site.real(site.state)); err != nil {
+		name := site.real(site.state)
+		if there, err := filepath.EvalSymlinks(name); err == nil && there != name { // the keys are where a link leads
+			if err := os.RemoveAll(there); err != nil {
+				return err
+			}
+		}
+		if err := os.RemoveAll(name); err != nil {
 			return err
 		}
 	}

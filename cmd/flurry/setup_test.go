@@ -183,7 +183,7 @@ func TestSetup(t *testing.T) {
 		t.Errorf("Nix reads %s", trusted)
 	}
 	if got, want := strings.Join(b.ran, "\n"), "useradd --system --user-group --no-create-home --home-dir /var/lib/flurry --shell /usr/sbin/nologin flurry\nsystemctl daemon-reload\n"+
-		"systemctl try-restart nix-daemon.service\nsystemctl enable --now flurry.socket flurry.service"; got != want {
+		"systemctl enable --now flurry.socket flurry.service\nsystemctl try-restart nix-daemon.service"; got != want {
 		t.Errorf("it ran\n%s\nnot\n%s", got, want)
 	}
 	whole := b.tree()
@@ -194,7 +194,7 @@ func TestSetup(t *testing.T) {
 	if out := b.must("setup", "--undo", "--yes"); b.tree() != before || !strings.Contains(out, "done. This machine is as it was before flurry setup.\n  kept: /var/lib/flurry, with keys") {
 		t.Errorf("%s\n%s\nnot\n%s", out, b.tree(), before)
 	}
-	if got, want := strings.Join(b.ran, "\n"), "systemctl disable --now flurry.service flurry.socket\nsystemctl try-restart nix-daemon.service\nsystemctl daemon-reload"; got != want {
+	if got, want := strings.Join(b.ran, "\n"), "systemctl try-restart nix-daemon.service\nsystemctl disable --now flurry.service flurry.socket\nsystemctl daemon-reload"; got != want {
 		t.Errorf("undone by\n%s\nnot\n%s", got, want)
 	}
 	if out := b.must("setup", "--undo", "--yes"); !strings.HasPrefix(out, "nothing to do") {
@@ -238,7 +238,7 @@ func TestSetupKinds(t *testing.T) {
 			b.put("/etc/nix/nix.custom.conf", "cores = 2\n")
 		}, nil, []string{"edit     /etc/nix/nix.custom.conf:"}, []string{"/etc/nix/nix.conf"}, map[string]string{"/etc/nix/nix.custom.conf": "cores = 2\n!include flurry.conf\n"}},
 		{"no nix.conf", func(b *bench) { os.RemoveAll(b.Root + "/etc/nix") }, nil, []string{"edit     /etc/nix/nix.conf"}, nil, map[string]string{"/etc/nix/nix.conf": "!include flurry.conf\n"}},
-		{"no systemd", func(b *bench) { os.RemoveAll(b.Root + "/run") }, nil, []string{"no systemd", "start it yourself"}, []string{"\n  unit ", "nix-daemon"}, map[string]string{"/etc/nix/flurry.conf": "extra-substituters"}},
+		{"no systemd", func(b *bench) { os.RemoveAll(b.Root + "/run") }, nil, []string{"no systemd", "start it yourself", "start nix-daemon anew afterwards"}, []string{"\n  unit ", "\n  restart"}, map[string]string{"/etc/nix/flurry.conf": "extra-substituters"}},
 		{"an old binary", func(b *bench) { b.put("/usr/local/bin/flurry", "old") }, nil, []string{"\n  copy "}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/flurry-nix/flurry/internal/setup"
 	"github.com/flurry-nix/flurry/nix"
@@ -41,6 +42,9 @@ type site struct {
 	systemctl                                        []string
 }
 
+// hook is the script that nix.conf may name as post-build-hook.
+func (s site) hook() string { return filepath.Join(s.nix, "flurry-hook") }
+
 // real is a file's name for this process.
 func (s site) real(name string) string { return filepath.Join(s.root, name) }
 
@@ -53,6 +57,9 @@ func (sh *shell) site(f setupFlags) (site, error) {
 		nix: sh.nixConfDir(), systemctl: []string{"systemctl"}}
 	if r, ok := sh.machine.(interface{ At() string }); ok {
 		s.root = r.At()
+	}
+	if r, ok := sh.machine.(interface{ Self() string }); ok {
+		s.self = r.Self()
 	}
 	if f.user {
 		home := sh.home()
@@ -86,7 +93,13 @@ type plan struct {
 	module    string
 
 	uid, gid int
-	restarts bool // the service has to be started anew
+	restarts bool       // the service has to be started anew
+	owed     [][]string // commands that a setup which did not come to its end has left to run
+}
+
+// owes reports whether a command is left to run.
+func (p *plan) owes(command []string) bool {
+	return slices.ContainsFunc(p.owed, func(o []string) bool { return slices.Equal(o, command) })
 }
 
 func (p *plan) report() report.Setup {
@@ -119,6 +132,10 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 	systemd := sh.host().IsDir("/run/systemd/system")
 	version, multi := sh.nixFound(ctx)
 	p.head = "flurry " + version3(version, multi, systemd)
+	var err error
+	if p.owed, err = setup.Owed(sh.host(), site.journal); err != nil {
+		return nil, err
+	}
 	for _, part := range []func(context.Context) error{p.program, p.account, p.files, p.key, p.configuration} {
 		if err := part(ctx); err != nil {
 			return nil, err
@@ -128,6 +145,7 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 		if err := p.service(ctx); err != nil {
 			return nil, err
 		}
+		p.start(ctx) // before Nix asks it, and stopped when Nix asks no more
 	} else {
 		p.notes = append(p.notes, "There is no systemd here: start it yourself, as "+p.site.binary+" daemon.")
 	}
@@ -136,12 +154,13 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 	case version == "":
 		p.notes = append(p.notes, "There is no Nix here. It is connected by running this again once there is.")
 	default:
+		before := len(p.steps)
 		if err := p.connect(ctx, systemd && multi); err != nil {
 			return nil, err
 		}
-	}
-	if systemd {
-		p.start(ctx)
+		if !systemd && multi && !site.user && len(p.steps) > before {
+			p.notes = append(p.notes, "And start nix-daemon anew afterwards: it reads nix.conf when it starts.")
+		}
 	}
 	if !slices.ContainsFunc(p.steps, func(s setup.Step) bool { return s.Verb != "" }) {
 		p.steps, p.first = nil, 0
@@ -189,9 +208,12 @@ func (p *plan) add(s setup.Step) bool {
 	return true
 }
 
-// file is a file of whoever runs this.
+// file is a file of whoever runs this. Who is not root only looks at what root would do.
 func (p *plan) file(data []byte, mode fs.FileMode) setup.File {
 	uid, gid := p.sh.host().Owner()
+	if !p.site.user && p.sh.uid != 0 {
+		uid, gid = 0, 0
+	}
 	return setup.File{Data: data, Mode: mode, UID: uid, GID: gid}
 }
 
@@ -270,7 +292,10 @@ func (s site) localKey() (nix.PublicKey, error) {
 // key makes this machine's own key, which stays when setup is undone, as all of the state does.
 func (p *plan) key(context.Context) error {
 	file := filepath.Join(p.site.state, "keys", localKeyName+".sec")
-	if _, err := os.Lstat(p.site.real(file)); err == nil {
+	if p.sh.uid != 0 && !p.site.user && p.sh.host().IsDir(filepath.Dir(file)) {
+		return nil // only looked at, and not by root, who alone sees what is in it
+	}
+	if p.ownsKey(file) {
 		return nil
 	}
 	lines := []string{"Nix will trust it, and it vouches only for what a namespace you use has signed.",
@@ -280,6 +305,22 @@ func (p *plan) key(context.Context) error {
 		p.first = len(p.steps)
 	}
 	return nil
+}
+
+// ownsKey reports whether the key is there and is the service's, which could not read it otherwise.
+func (p *plan) ownsKey(file string) bool {
+	for _, name := range []string{filepath.Dir(file), file} {
+		info, err := os.Lstat(p.site.real(name))
+		if err != nil || !ownedBy(info, p.uid) {
+			return false
+		}
+	}
+	return true
+}
+
+func ownedBy(info fs.FileInfo, uid int) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || int(st.Uid) == uid
 }
 
 func (p *plan) makeKey() error {
@@ -321,6 +362,7 @@ func (p *plan) configuration(context.Context) error {
 		text = fmt.Sprintf("[share]\nmode   = %q\nupload = \"0\"    # no limit\n", share)
 	}
 	if text != "" {
+		p.restarts = true
 		p.add(setup.Step{Verb: "write", What: p.site.config, Lines: strings.Split(strings.TrimSpace(text), "\n"), Path: p.site.config, File: p.file([]byte(text), 0o644)})
 	}
 	return nil
@@ -355,7 +397,7 @@ func (p *plan) service(context.Context) error {
 		file := filepath.Join(p.site.units, name)
 		wrote = p.add(setup.Step{Verb: "unit", What: file, Path: file, File: p.file(listening(text, listen), 0o644)}) || wrote
 	}
-	if wrote {
+	if wrote || p.owes(reload) {
 		p.steps = append(p.steps, setup.Step{Run: reload})
 		p.restarts = true
 	}
@@ -381,6 +423,18 @@ func listening(unit []byte, addrs []string) []byte {
 	return out
 }
 
+// knownKey is the public key that Nix was given, for who may not read the secret one.
+func (s site) knownKey(otherwise string) string {
+	var c nixConf
+	c.read(s.real(filepath.Join(s.nix, "flurry.conf")), 0)
+	for _, word := range c.extra {
+		if key, err := nix.ParsePublicKey(word); err == nil && key.Name == localKeyName {
+			return word
+		}
+	}
+	return otherwise
+}
+
 // nixLines are what nix.conf needs.
 func (p *plan) nixLines() (string, error) {
 	listen, err := p.gateways()
@@ -391,6 +445,8 @@ func (p *plan) nixLines() (string, error) {
 	switch key, err := p.site.localKey(); {
 	case err == nil:
 		word = key.String()
+	case errors.Is(err, fs.ErrPermission) && p.flags.print:
+		word = p.site.knownKey(word)
 	case !errors.Is(err, fs.ErrNotExist) || p.first == 0:
 		return "", err // Nix stops with a key that is none
 	}
@@ -418,11 +474,11 @@ func (p *plan) connect(ctx context.Context, managed bool) error {
 	if err := p.include(); err != nil {
 		return err
 	}
-	if len(p.steps) > before && managed && !p.site.user {
+	if (len(p.steps) > before || p.owes(restart)) && managed && !p.site.user {
 		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "nix-daemon (running builds finish first)", Run: restart})
 	}
 	if !p.site.user {
-		hook := filepath.Join(p.site.nix, "flurry-hook")
+		hook := p.site.hook()
 		p.add(setup.Step{Verb: "write", What: hook + " (used only if nix.conf names it as post-build-hook)", Path: hook, File: p.file([]byte(hookText(p.site.binary, "hook")), 0o755)})
 	}
 	return nil
@@ -451,8 +507,12 @@ func (p *plan) include() error {
 	case errors.Is(err, fs.ErrNotExist):
 		f = p.file(nil, 0o644)
 	case err != nil:
+		there := "!include " + filepath.Join(p.site.nix, "flurry.conf")
+		if text, err := os.ReadFile(p.site.real(name)); err == nil && hasLine(text, there) {
+			return nil // whoever makes it has added it
+		}
 		return &report.Problem{ID: "nix-conf", Exit: report.ExitFailed, Message: name + " cannot be changed: " + err.Error(),
-			Try: []string{"where it is made, add the line: !include " + filepath.Join(p.site.nix, "flurry.conf"), "and then: flurry setup --no-nix"}}
+			Try: []string{"where it is made, add the line: " + there, "and then, once more: flurry setup"}}
 	}
 	if hasLine(f.Data, includeLine) {
 		return nil
@@ -478,13 +538,14 @@ func hasLine(text []byte, want string) bool {
 // start has the service manager run it, now and from now on.
 func (p *plan) start(ctx context.Context) {
 	ctl := func(words ...string) []string { return append(slices.Clone(p.site.systemctl), words...) }
+	enable, restart := ctl("enable", "--now", "flurry.socket", "flurry.service"), ctl("try-restart", "flurry.service")
 	_, err := p.sh.host().Run(ctx, ctl("is-enabled", "--quiet", "flurry.service")...)
 	switch {
-	case err != nil:
+	case err != nil || p.owes(enable):
 		p.steps = append(p.steps, setup.Step{Verb: "start", What: "flurry, now and whenever this machine starts",
-			Run: ctl("enable", "--now", "flurry.socket", "flurry.service"), Undo: ctl("disable", "--now", "flurry.service", "flurry.socket")})
-	case p.restarts:
-		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "flurry (what it is giving out is given first)", Run: ctl("try-restart", "flurry.service")})
+			Run: enable, Undo: ctl("disable", "--now", "flurry.service", "flurry.socket")})
+	case p.restarts || p.owes(restart):
+		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "flurry (what it is giving out is given first)", Run: restart})
 	}
 }
 

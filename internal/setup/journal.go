@@ -43,6 +43,10 @@ type journal struct {
 	Entries []entry `json:"entries"`
 	// Made are the directories that were made for the journal, the outermost first.
 	Made []string `json:"made,omitempty"`
+	// Aside are the copies of what files were, also those that a crash kept from being an entry's.
+	Aside []string `json:"aside,omitempty"`
+	// Owed are commands that were to run after steps of which some may be done. A command that ran is owed no longer.
+	Owed [][]string `json:"owed,omitempty"`
 }
 
 // readJournal reads the journal in a directory; one that is not there is empty.
@@ -106,28 +110,34 @@ func hashOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// file notes that a file is about to be written. What it was when it was written first is what it goes back to.
+// file notes that a file is about to be written. What it was when it was written first is what it goes back to; a file that is
+// not setup's alone, but has a line added, goes back to what somebody has made of it since, if somebody has.
 func (j *journal) file(s Step) error {
 	wrote := hashOf(s.File.Data)
+	before, err := j.machine.Read(s.Path)
+	there := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	at := slices.IndexFunc(j.Entries, func(e entry) bool { return e.Path == s.Path })
-	if at < 0 {
-		e := entry{Path: s.Path, Line: s.Line}
-		before, err := j.machine.Read(s.Path)
-		switch {
-		case err == nil:
-			e.Before, e.Sum = "before-"+hashOf([]byte(s.Path))[:16], hashOf(before.Data)
-			e.Mode, e.UID, e.GID = before.Mode, before.UID, before.GID
-			if err := j.save(); err != nil { // its directory
-				return err
-			}
-			if err := j.machine.Write(path.Join(j.dir, e.Before), j.kept(before.Data)); err != nil {
-				return err
-			}
-		case !errors.Is(err, fs.ErrNotExist):
+	replaced := ""
+	switch {
+	case at < 0:
+		e, err := j.keep(s, before, there)
+		if err != nil {
 			return err
 		}
 		j.Entries = append(j.Entries, e)
 		at = len(j.Entries) - 1
+	case s.Line != "" && j.Entries[at].changed(before, there):
+		e, err := j.keep(s, before, there)
+		if err != nil {
+			return err
+		}
+		if old := j.Entries[at].Before; old != e.Before {
+			replaced = old
+		}
+		j.Entries[at] = e
 	}
 	if e := &j.Entries[at]; !slices.Contains(e.Wrote, wrote) {
 		e.Wrote = append(e.Wrote, wrote)
@@ -135,6 +145,57 @@ func (j *journal) file(s Step) error {
 			e.Line = s.Line
 		}
 	}
+	if err := j.save(); err != nil || replaced == "" {
+		return err
+	}
+	return j.machine.Remove(path.Join(j.dir, replaced)) // what it was once is of no use any more
+}
+
+// keep puts aside what a file is, durably, before the journal speaks of it.
+func (j *journal) keep(s Step, before File, there bool) (entry, error) {
+	e := entry{Path: s.Path, Line: s.Line}
+	if !there {
+		return e, nil
+	}
+	e.Sum = hashOf(before.Data)
+	e.Before = "before-" + hashOf([]byte(s.Path + "\x00" + e.Sum))[:16]
+	e.Mode, e.UID, e.GID = before.Mode, before.UID, before.GID
+	if !slices.Contains(j.Aside, e.Before) {
+		j.Aside = append(j.Aside, e.Before)
+	}
+	if err := j.save(); err != nil { // also its directory
+		return e, err
+	}
+	return e, j.machine.Write(path.Join(j.dir, e.Before), j.kept(before.Data))
+}
+
+// changed reports whether a file is neither what it was nor what was written.
+func (e entry) changed(now File, there bool) bool {
+	if !there {
+		return e.Before != ""
+	}
+	sum := hashOf(now.Data)
+	return sum != e.Sum && !slices.Contains(e.Wrote, sum)
+}
+
+// owe notes the commands of steps that are about to be done, so that they are not forgotten when only some are.
+func (j *journal) owe(steps []Step) error {
+	owed := slices.Clone(j.Owed)
+	for _, s := range steps {
+		if len(s.Run) > 0 && !slices.ContainsFunc(owed, func(o []string) bool { return slices.Equal(o, s.Run) }) {
+			owed = append(owed, s.Run)
+		}
+	}
+	if len(owed) == len(j.Owed) {
+		return nil
+	}
+	j.Owed = owed
+	return j.save()
+}
+
+// ran notes that a command ran.
+func (j *journal) ran(command []string) error {
+	j.Owed = slices.DeleteFunc(j.Owed, func(o []string) bool { return slices.Equal(o, command) })
 	return j.save()
 }
 
@@ -150,7 +211,12 @@ func (j *journal) note(e entry) error {
 // remove ends the journal, when nothing is left in it.
 func (j *journal) remove() error {
 	name := path.Join(j.dir, journalName)
-	errs := []error{j.machine.Remove(name + unfinished), j.machine.Remove(name)}
+	var errs []error
+	for _, copied := range j.Aside {
+		copied = path.Join(j.dir, copied)
+		errs = append(errs, j.machine.Remove(copied+unfinished), j.machine.Remove(copied))
+	}
+	errs = append(errs, j.machine.Remove(name+unfinished), j.machine.Remove(name))
 	// Also those that were made right before a crash: they are flurry's own.
 	made := slices.Clone(j.Made)
 	slices.Reverse(made)

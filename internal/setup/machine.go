@@ -29,7 +29,7 @@ type Machine interface {
 	Write(name string, f File) error
 	// Remove removes a file durably. One that is gone is no error.
 	Remove(name string) error
-	// IsDir reports whether a directory is there.
+	// IsDir reports whether a directory is there, or a link to one.
 	IsDir(name string) bool
 	// MakeDir makes a directory whose parent is there.
 	MakeDir(name string, mode fs.FileMode, uid, gid int) error
@@ -87,7 +87,7 @@ func (m Real) Remove(name string) error {
 
 // IsDir implements Machine.
 func (m Real) IsDir(name string) bool {
-	info, err := os.Lstat(m.at(name))
+	info, err := os.Stat(m.at(name))
 	return err == nil && info.IsDir()
 }
 
