@@ -109,7 +109,7 @@ func newDesk(t *testing.T) *desk {
 
 // run drains until stop.
 func (d *desk) run() {
-	d.drainer = newDrainer(d.state, func() []node.Space { return d.spaces }, d.press.begin, slog.New(slog.DiscardHandler))
+	d.drainer = newDrainer(d.state, d.known, d.press.begin, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -119,6 +119,7 @@ func (d *desk) run() {
 		}
 	}()
 	d.end = func() {
+		d.change(func() {})
 		cancel()
 		<-done
 		if d.opened != 0 {
@@ -149,8 +150,23 @@ func (d *desk) add(why string, namespaces []string, numbers ...int) {
 	}
 }
 
+// known are the namespaces as the drainer is told of them.
+func (d *desk) known() []node.Space {
+	d.press.mu.Lock()
+	defer d.press.mu.Unlock()
+	return d.spaces
+}
+
+// change changes what the drainer meets while it runs.
+func (d *desk) change(how func()) {
+	d.press.mu.Lock()
+	defer d.press.mu.Unlock()
+	how()
+}
+
 // after lets time pass, in which everything is done that is due.
 func (d *desk) after(pass time.Duration) {
+	d.change(func() {}) // what was looked at was looked at before
 	time.Sleep(pass)
 	synctest.Wait()
 }
@@ -245,7 +261,7 @@ func TestDrainTargets(t *testing.T) {
 		if s := d.shown(); s.Queue == nil || len(s.Queue.Left) != 2 || !strings.Contains(s.Queue.Left[0].Why, "not published to other-1 any more") || !strings.Contains(s.Queue.Left[1].Why, `"nowhere-1"`) {
 			t.Errorf("%+v", s.Queue)
 		}
-		d.spaces = d.spaces[2:]
+		d.change(func() { d.spaces = d.spaces[2:] })
 		d.add("hook", nil, 6)
 		d.after(12 * time.Second)
 		if s := d.shown(); len(s.Queue.Left) != 3 || !strings.Contains(s.Queue.Left[2].Why, "no namespace takes") || d.files() != 0 {
@@ -259,7 +275,7 @@ func TestDrainBadPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
 		gone, corrupt, excluded, needs := spath(t, 1), spath(t, 2), spath(t, 3), spath(t, 4)
-		d.fails = func(paths []nix.StorePath) error {
+		fails := func(paths []nix.StorePath) error {
 			switch {
 			case slices.Contains(paths, gone):
 				return fmt.Errorf("publish: %w", &daemon.NotValidError{Paths: []nix.StorePath{gone}})
@@ -270,6 +286,7 @@ func TestDrainBadPaths(t *testing.T) {
 			}
 			return nil
 		}
+		d.change(func() { d.fails = fails })
 		d.leaves = func(p nix.StorePath) string {
 			if p == excluded {
 				return `excluded by "p3"`
@@ -305,12 +322,13 @@ func TestDrainFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
 		odd := spath(t, 1)
-		d.fails = func(paths []nix.StorePath) error {
+		fails := func(paths []nix.StorePath) error {
 			if slices.Contains(paths, odd) {
 				return io.ErrUnexpectedEOF
 			}
 			return nil
 		}
+		d.change(func() { d.fails = fails })
 		d.run()
 		defer func() { d.end() }()
 		d.add("hook", []string{"acme-1"}, 0, 1)
@@ -327,7 +345,7 @@ func TestDrainFailures(t *testing.T) {
 			t.Errorf("%v", d.has)
 		}
 		full := &report.Problem{ID: "disk-full", Message: "full"}
-		d.fails = func([]nix.StorePath) error { return full }
+		d.change(func() { d.fails = func([]nix.StorePath) error { return full } })
 		d.add("hook", nil, 5, 6)
 		d.after(11 * time.Second)
 		if s := d.shown(); len(s.Problems) != 2 || s.Queue.Waiting != 5 || d.files() != 2 {
@@ -336,7 +354,7 @@ func TestDrainFailures(t *testing.T) {
 		d.end()
 
 		// Another process finds it.
-		d.fails = nil
+		d.change(func() { d.fails = nil })
 		d.run()
 		d.after(time.Second)
 		if s := d.shown(); s.Queue != nil || d.files() != 0 {
@@ -358,7 +376,7 @@ func TestDrainRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
 		tried := 0
-		d.fails = func([]nix.StorePath) error { tried++; return errors.Join(daemon.ErrNoNix) }
+		d.change(func() { d.fails = func([]nix.StorePath) error { tried++; return errors.Join(daemon.ErrNoNix) } })
 		d.run()
 		defer func() { d.end() }()
 		d.add("hook", []string{"acme-1"}, 1)
@@ -366,7 +384,7 @@ func TestDrainRetries(t *testing.T) {
 		if tried < 12 || tried > 20 {
 			t.Errorf("tried %d times in an hour", tried)
 		}
-		d.fails = nil
+		d.change(func() { d.fails = nil })
 		d.after(5*time.Minute + time.Second)
 		d.published(1)
 		if len(d.shown().Problems) != 0 {
@@ -379,7 +397,7 @@ func TestDrainRetries(t *testing.T) {
 func TestDrainNoNix(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
-		d.down = daemon.ErrNoNix
+		d.change(func() { d.down = daemon.ErrNoNix })
 		d.run()
 		defer func() { d.end() }()
 		d.add("hook", []string{"acme-1"}, 1)
@@ -387,7 +405,7 @@ func TestDrainNoNix(t *testing.T) {
 		if s := d.shown(); len(s.Problems) != 1 || s.Problems[0].Found[0] != daemon.ErrNoNix.Error() {
 			t.Errorf("%+v", s.Problems)
 		}
-		d.down = nil
+		d.change(func() { d.down = nil })
 		d.after(5*time.Minute + time.Second)
 		d.published(1)
 	})
@@ -439,7 +457,7 @@ func TestDrainForgotten(t *testing.T) {
 		defer func() { d.end() }()
 		d.add("hook", []string{"acme-1", "home-1"}, 1)
 		d.after(2 * time.Second)
-		d.spaces = d.spaces[1:]
+		d.change(func() { d.spaces = d.spaces[1:] })
 		d.after(11 * time.Second)
 		if s := d.shown(); len(s.Queue.Left) != 1 || d.files() != 0 || d.has["home-1 p1"] != 1 {
 			t.Errorf("%+v, %v", s.Queue, d.has)
@@ -450,7 +468,7 @@ func TestDrainForgotten(t *testing.T) {
 // TestDrainBound: no more is in memory than there may be; the rest is counted, and follows.
 func TestDrainBound(t *testing.T) {
 	d := newDesk(t)
-	d.drainer = newDrainer(d.state, func() []node.Space { return d.spaces }, d.press.begin, slog.New(slog.DiscardHandler))
+	d.drainer = newDrainer(d.state, d.known, d.press.begin, slog.New(slog.DiscardHandler))
 	l := &lane{waiting: make(map[nix.StorePath]*pending)}
 	for i := range maxLoaded {
 		p := spath(t, 1000+i)

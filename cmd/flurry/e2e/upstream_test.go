@@ -27,6 +27,7 @@ func TestCacheAmongNeighbours(t *testing.T) {
 			if err := copyFrom(t, first, first.gateway, first.key, paths); err != nil {
 				t.Fatalf("%v\n%s", err, first.stderr)
 			}
+			first.settles()
 			nars := c.nars.Load()
 			if nars < int64(len(paths)) {
 				t.Errorf("the cache was asked for %d NARs of %d", nars, len(paths))
@@ -42,6 +43,7 @@ func TestCacheAmongNeighbours(t *testing.T) {
 				t.Errorf("the cache was asked for %d NARs that a neighbour has", now-nars)
 			}
 
+			second.settles()
 			c.off.Store(true)
 			third := daemon(t, "third", "--peer", "127.0.0.1:"+port)
 			third.must(nil, "use", c.key, "--origin", c.URL)
@@ -92,6 +94,16 @@ func newHTTPCache(t *testing.T, compression string, paths []nix.StorePath) *http
 	}))
 	t.Cleanup(c.Close)
 	return c
+}
+
+// settles waits until what came from origins is in the store, and so for others to have.
+func (p *process) settles() {
+	p.t.Helper()
+	p.await("to take in what came from an origin", func() bool {
+		var s report.Status
+		p.must(&s, "status")
+		return s.Store.Aside == 0
+	})
 }
 
 // awaitPeers waits until the daemon is connected to n peers or more.
