@@ -199,6 +199,7 @@ func TestInPlaceKeepsItsWord(t *testing.T) {
 	alice.stop()
 	carol.uses(a)
 	carol.meet(bob)
+	carol.waitsFor(app)
 	carol.gets(alice, app)
 }
 

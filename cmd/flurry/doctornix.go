@@ -154,7 +154,7 @@ func (e *examined) nixTTL(context.Context) {
 	if e.found == "" {
 		return
 	}
-	if ttl := e.nix.negativeTTL; ttl > 5*time.Minute {
+	if ttl := e.nix.negativeTTL; ttl > negativeTTL*time.Second {
 		e.bySetup("nix.ttl", report.CheckWarn, "narinfo-cache-negative-ttl is %d: what is published now can be invisible to Nix for %s", ttl/time.Second, ttl)
 		return
 	}
