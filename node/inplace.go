@@ -343,11 +343,15 @@ func (p *places) withdraw(path nix.StorePath) {
 	p.node.InPlace.Withdraw(path)
 }
 
-// check looks after what is placed: what is gone is withdrawn, of what was made anew Nix is asked whether it is what it was.
+// check looks after what is placed: what is gone is withdrawn, of what was made anew Nix is asked whether it is what it was. As
+// long as Nix does not answer it stays placed: what is read of it is verified.
 func (p *places) check(ctx context.Context) error {
 	n := p.node
 	changed, err := n.InPlace.Check(ctx)
-	if err != nil {
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	if _, err := n.Installed.Infos(ctx, changed); err != nil {
 		return err
 	}
 	var all []trust.Verified
@@ -365,11 +369,16 @@ func (p *places) check(ctx context.Context) error {
 		}
 		n.InPlace.Withdraw(path)
 	}
-	if len(changed) > 0 {
-		n.bodies.forget()
+	n.bodies.forget()
+	if _, err := p.place(ctx, all); err != nil {
+		return err
 	}
-	_, err = p.place(ctx, all)
-	return err
+	for _, v := range all {
+		if !n.InPlace.Placed(v.Entry().Body) {
+			n.unannounce([]namespace.Address{v.Address()}, v.Path(), v.Entry().Body)
+		}
+	}
+	return nil
 }
 
 // LostPlace notes that a path that chunks were read from is gone, or is not what it was: this node has its content no more.
@@ -377,15 +386,23 @@ func (n *Node) LostPlace(path nix.StorePath, id content.BodyID, why error) {
 	p := n.places
 	of := p.unlist(path)
 	n.bodies.forget() // others may have shared chunks with it
-	n.revision.Add(1)
-	if errors.Is(why, fs.ErrNotExist) {
+	switch {
+	case errors.Is(why, fs.ErrNotExist):
 		n.Log.Debug("Nix has collected what was served in place", "path", path.Base())
-	} else {
+	case errors.Is(why, store.ErrNotFound), errors.Is(why, store.ErrCorrupt):
+		n.Log.Debug("not served in place any more: its body is not here", "path", path.Base(), "err", why)
+	default:
 		p.mu.Lock()
 		p.bad[path] = true
 		p.mu.Unlock()
 		n.Log.Error("a path in the Nix store is not what was imported; it is not given to others: nix-store --verify-path says more", "path", path.Base(), "err", why)
 	}
+	n.unannounce(of, path, id)
+}
+
+// unannounce takes back what others are told of a path that is not placed any more, unless it is here all the same.
+func (n *Node) unannounce(of []namespace.Address, path nix.StorePath, id content.BodyID) {
+	n.revision.Add(1)
 	router := n.router()
 	if router == nil {
 		return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flurry-nix/flurry/dht"
+	"github.com/flurry-nix/flurry/namespace"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/node"
@@ -52,6 +54,8 @@ func (d *disk) Hold(_ context.Context, p nix.StorePath) {
 	defer d.mu.Unlock()
 	d.held[p] = true
 }
+
+func (d *disk) Short(error) bool { return false }
 
 func (d *disk) Infos(_ context.Context, paths []nix.StorePath) (all []daemon.PathInfo, err error) {
 	d.mu.Lock()
@@ -246,4 +250,60 @@ func TestNotInPlace(t *testing.T) {
 	if got, err := carol.reads(other); err != nil || !bytes.Equal(got, alice.nix.nar(other)) {
 		t.Errorf("what is not in place: %d bytes, %v", len(got), err)
 	}
+}
+
+// TestLostWithoutFault: a path that was withdrawn because its body was given up is served in place again when it is used again.
+func TestLostWithoutFault(t *testing.T) {
+	w := newWorld(t)
+	alice, bob := w.keeper("alice"), w.settler("bob")
+	a := alice.creates("acme-1")
+	app := alice.nix.build("app", "1", 300_000)
+	alice.publishes("acme-1", app)
+	bob.uses(a)
+	bob.meet(alice)
+	bob.gets(alice, app)
+	bob.waitsSettled(app)
+	id := bob.entry(a, app).Body
+	bob.disk.imports(alice.nix, app)
+	bob.places(1)
+	bob.InPlace.Withdraw(app)
+	bob.LostPlace(app, id, fmt.Errorf("body %s: %w", id, store.ErrNotFound))
+	bob.gets(alice, app)
+	bob.places(1)
+}
+
+// TestRemadeOtherwise: a path that was made anew, and is another build now, is announced no more.
+func TestRemadeOtherwise(t *testing.T) {
+	w := newWorld(t)
+	alice, bob := w.keeper("alice"), w.settler("bob")
+	a := alice.creates("acme-1")
+	app := alice.nix.build("app", "1", 300_000)
+	alice.publishes("acme-1", app)
+	bob.uses(a)
+	bob.meet(alice)
+	bob.gets(alice, app)
+	bob.waitsSettled(app)
+	bob.disk.imports(alice.nix, app)
+	bob.places(1)
+	bob.collects(node.CollectRequest{})
+	announced := func() bool { return slices.Contains(bob.router.Provided(), dht.PathKey(a, app.Hash())) }
+	bob.eventually("to announce it", announced)
+	bob.disk.mu.Lock()
+	info := bob.disk.infos[app]
+	info.NarHash[0]++
+	bob.disk.infos[app] = info
+	bob.disk.stamps[app]++
+	bob.disk.mu.Unlock()
+	bob.eventuallyWithin(time.Minute, "to withdraw it", func() bool { return len(bob.InPlace.Places()) == 0 }) // it looks every 15 s
+	bob.eventually("to take back the announcement", func() bool { return !announced() })
+}
+
+// entry is what m lists of a path.
+func (m *machine) entry(a namespace.Address, p nix.StorePath) *namespace.Entry {
+	m.w.t.Helper()
+	entries, err := m.list.Lookup(m.w.t.Context(), a, p.Hash())
+	if err != nil || len(entries) == 0 {
+		m.w.t.Fatalf("%s does not list %s: %v", m.name, p.Base(), err)
+	}
+	return entries[0].Entry()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"os"
@@ -62,12 +63,18 @@ func (p *nixPaths) Stamp(path nix.StorePath) (uint64, error) {
 	return maphash.Comparable(p.seed, [2]uint64{st.Ino, uint64(changeTime(st))}), nil
 }
 
-// Hold has Nix keep a path for as long as it is read, and some minutes more.
+// Short reports whether err says nothing of the path that was read.
+func (p *nixPaths) Short(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// Hold has Nix keep a path for as long as it is read, and some minutes more. Who reads may leave, what is kept stays: a question
+// that was cut off would take the connection with it, and with that everything that is kept for others.
 func (p *nixPaths) Hold(ctx context.Context, path nix.StorePath) {
 	if p.holds(path) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, rootsWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rootsWait)
 	defer cancel()
 	select {
 	case p.turn <- struct{}{}:

@@ -63,6 +63,8 @@ func (s *shelf) Hold(_ context.Context, p nix.StorePath) {
 	s.held[p]++
 }
 
+func (s *shelf) Short(error) bool { return false }
+
 func (s *shelf) lostTo(p nix.StorePath) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package inplace
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/flurry-nix/flurry/content"
@@ -68,8 +69,11 @@ func (s *Store) open(ctx context.Context, p *place) (*opened, error) {
 		return o, nil
 	}
 	raw, err := store.Get(ctx, s.Collector, s.codec, store.BodyKey(p.body))
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errBelow, err)
 	}
 	body, err := content.ParseBody(raw)
 	if err != nil {

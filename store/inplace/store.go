@@ -22,9 +22,13 @@ type Paths interface {
 	// Hold keeps Nix from collecting p for some minutes, as well as it can: Nix may be away. It is called before each
 	// reading, and does not wait for long.
 	Hold(ctx context.Context, p nix.StorePath)
+	// Short reports whether err, of a reading, says nothing of the path: this process or this machine has no more files or
+	// memory just now.
+	Short(err error) bool
 }
 
-// Lost is told that a path was withdrawn from the table because of err: an fs.ErrNotExist when Nix has collected it.
+// Lost is told that a path was withdrawn from the table because of err: an fs.ErrNotExist when Nix has collected it, a
+// store.ErrNotFound or store.ErrCorrupt when its body is not in the store below any more. Anything else is the path's fault.
 type Lost func(p nix.StorePath, body content.BodyID, err error)
 
 // Store is a store whose chunks may lie in paths, too. Its methods are safe for concurrent use.
@@ -178,26 +182,33 @@ func (s *Store) Condemn(ctx context.Context, k store.Key) error {
 	return nil
 }
 
-// chunk reads a chunk from the paths that have it, one after the other. err is why that could not be tried; what a path
-// does not give any more loses it its place.
+// chunk reads a chunk from the paths that have it, one after the other. What a path does not give any more loses it its
+// place. err is why one that may have the chunk could not be read just now, where no other has it.
 func (s *Store) chunk(ctx context.Context, id content.ChunkID) (raw []byte, found bool, err error) {
 	s.mu.RLock()
 	refs := slices.Clone(s.table.find(id))
 	s.mu.RUnlock()
 	for _, r := range refs {
-		raw, err := s.read(ctx, r, id)
-		if err == nil {
+		raw, readErr := s.read(ctx, r, id)
+		if readErr == nil {
 			return raw, true, nil
 		}
 		if ctx.Err() != nil {
 			return nil, false, ctx.Err()
 		}
-		if !errors.Is(err, errNotIt) {
-			s.lose(r.place, err)
+		switch {
+		case errors.Is(readErr, errNotIt):
+		case errors.Is(readErr, errBelow), s.paths.Short(readErr):
+			err = readErr
+		default:
+			s.lose(r.place, readErr)
 		}
 	}
-	return nil, false, nil
+	return nil, false, err
 }
+
+// errBelow says that the store below could not be asked for a body.
+var errBelow = errors.New("its body cannot be read")
 
 // errNotIt says that what was remembered under a chunk's hash is another chunk.
 var errNotIt = errors.New("another chunk")

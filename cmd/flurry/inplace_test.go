@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
+)
+
+// TestHoldOutlivesTheReader: a peer that hangs up while Nix is asked takes from others neither what is kept for them nor the
+// next question.
+func TestHoldOutlivesTheReader(t *testing.T) {
+	if _, err := exec.LookPath("nix-daemon"); err != nil {
+		t.Skip("there is no Nix here: ", err)
+	}
+	p := newNixPaths(daemon.Options{Remote: "local?root=" + t.TempDir()}, slog.New(slog.DiscardHandler))
+	defer func() { p.close(p.store) }()
+	path := func(name string) nix.StorePath {
+		one, err := nix.ParseStorePath("/nix/store/0000000000000000000000000000000" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	first, second, third := path("1-a"), path("2-b"), path("3-c")
+	p.Hold(t.Context(), first)
+	if !p.held[first] {
+		t.Fatal("Nix does not keep a path")
+	}
+	kept := p.store
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	for range 20 { // where both may go on, either does
+		p.Hold(left, second)
+	}
+	if p.store != kept || !p.held[first] || !p.silent.IsZero() {
+		t.Error("who hung up took along what is kept for others")
+	}
+	if p.Hold(t.Context(), third); !p.held[third] {
+		t.Error("afterwards Nix is not asked any more")
+	}
+}
+
+// TestShort: what a machine lacks for a moment is told from what is wrong with a path for good.
+func TestShort(t *testing.T) {
+	p := newNixPaths(daemon.Options{}, slog.New(slog.DiscardHandler))
+	for errno, want := range map[syscall.Errno]bool{syscall.EMFILE: true, syscall.ENFILE: true, syscall.ENOMEM: true, syscall.EACCES: false, syscall.EIO: false, syscall.ENOENT: false} {
+		if got := p.Short(&fs.PathError{Op: "open", Err: errno}); got != want {
+			t.Errorf("%v: %v", errno, got)
+		}
+	}
+}
