@@ -147,6 +147,9 @@ const (
 	throughBlock    = 128 << 10
 	throughWindow   = 4 << 20
 	throughPatience = 5 * time.Second
+	// blocksKept is how many blocks are kept in memory when nobody uses them: those of two NARs, as many as Nix reads at a time on
+	// two processors.
+	blocksKept = 2 * throughWindow / throughBlock
 	// leftOutLooked is how many publications are read to find out which caches a namespace leaves paths to, up to 4 MiB each: what
 	// a publisher leaves out does not change from day to day.
 	leftOutLooked = 5

@@ -95,6 +95,7 @@ type Node struct {
 	bodies    *bodies
 	crowd     *crowd
 	pool      *content.Pool // of what comes from origins
+	blocks    blocks        // so
 	upstreams *upstreams
 	later     later // of what comes from origins
 	batches   *batches

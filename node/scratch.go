@@ -145,8 +145,8 @@ func (c *scratch) write(block []byte, at int64) error {
 	return nil
 }
 
-// block reads what the block that holds the byte at has from there on, before end.
-func (c *scratch) block(at, end int64) ([]byte, error) {
+// block reads what the block that holds the byte at has from there on, before end, into room, of throughBlock bytes.
+func (c *scratch) block(room []byte, at, end int64) ([]byte, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.file == nil {
@@ -154,7 +154,7 @@ func (c *scratch) block(at, end int64) ([]byte, error) {
 	}
 	i := at / throughBlock
 	start := i * throughBlock
-	data := make([]byte, min(throughBlock, c.size-start))
+	data := room[:min(throughBlock, c.size-start)]
 	if _, err := c.file.ReadAt(data, start); err != nil {
 		return nil, err
 	}
@@ -178,13 +178,14 @@ func (c *scratch) restart() {
 	c.sums = nil
 }
 
-// reader reads all of it.
-func (c *scratch) reader() io.Reader { return &scratchReader{scratch: c} }
+// reader reads all of it, through room of throughBlock bytes.
+func (c *scratch) reader(room []byte) io.Reader { return &scratchReader{scratch: c, room: room} }
 
 type scratchReader struct {
 	scratch *scratch
 	at      int64
-	rest    []byte
+	room    []byte
+	rest    []byte // of what is in room
 }
 
 func (r *scratchReader) Read(p []byte) (int, error) {
@@ -193,7 +194,7 @@ func (r *scratchReader) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		var err error
-		if r.rest, err = r.scratch.block(r.at, r.scratch.size); err != nil {
+		if r.rest, err = r.scratch.block(r.room, r.at, r.scratch.size); err != nil {
 			return 0, err
 		}
 		r.at += int64(len(r.rest))

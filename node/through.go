@@ -29,7 +29,7 @@ type through struct {
 	v    trust.Verified
 
 	mu      sync.Mutex
-	blocks  [][]byte
+	blocks  []*block
 	start   int64 // of the first block, in the NAR
 	end     int64 // of the last one
 	readers map[*throughReader]int64
@@ -47,7 +47,11 @@ type throughKey struct {
 }
 
 // throughReader is one who reads, and wants what lies before to.
-type throughReader struct{ to int64 }
+type throughReader struct {
+	to   int64
+	lent *block // what it writes now, of what is in memory
+	own  []byte // room for what it reads from where it is put aside
+}
 
 // pullThrough returns the running through of v, or starts one.
 func (n *Node) pullThrough(v trust.Verified) (*through, error) {
@@ -109,6 +113,7 @@ func (t *through) run(ctx context.Context) {
 	if !t.proven {
 		t.err = cmp.Or(err, errEnded)
 	}
+	t.spare()
 	t.tell()
 	t.mu.Unlock()
 	t.letGo(ctx)
@@ -141,7 +146,23 @@ func (t *through) prove() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.proven = true
+	t.spare()
 	t.tell()
+}
+
+// spare lets go what is in memory when nobody reads it, and who comes can read elsewhere. It is called with mu held.
+func (t *through) spare() {
+	if len(t.readers) == 0 && (t.proven && t.aside != nil || !t.kept.IsZero()) {
+		t.forget()
+	}
+}
+
+// forget lets go what is in memory. It is called with mu held.
+func (t *through) forget() {
+	for _, b := range t.blocks {
+		t.node.blocks.drop(b)
+	}
+	t.start, t.blocks = t.end, nil
 }
 
 // failed remembers for a while that the path is not to be had, so that Nix, which asks again for the rest, goes elsewhere at once.
@@ -169,7 +190,8 @@ func (t *through) restart() bool {
 	if t.size() > wholeFirst {
 		return false
 	}
-	t.blocks, t.start, t.end = nil, 0, 0
+	t.forget()
+	t.start, t.end = 0, 0
 	if t.aside != nil {
 		t.aside.restart()
 	}
@@ -241,7 +263,9 @@ func (t *through) spoil(why error) {
 func (t *through) takeAside(ctx context.Context, batch store.Batch) (kept trust.Verified, err error) {
 	s, stored := t.splitter(ctx, batch, 1) // the other processors are for who comes meanwhile
 	defer s.Abort()
-	if _, err := io.Copy(s, t.aside.reader()); err != nil {
+	room := t.node.blocks.get(throughBlock)
+	defer t.node.blocks.put(room)
+	if _, err := io.Copy(s, t.aside.reader(room)); err != nil {
 		return kept, err
 	}
 	split, err := s.Close()
@@ -323,21 +347,23 @@ func (t *through) open(ctx context.Context) (io.ReadCloser, error) {
 // copy hands every block to the splitter and to the readers.
 func (t *through) copy(ctx context.Context, s io.Writer, body io.Reader) error {
 	for left := t.size(); ; {
-		block := make([]byte, min(throughBlock, max(left, 1)))
-		got, err := io.ReadFull(body, block)
+		data := t.node.blocks.get(min(throughBlock, max(left, 1)))
+		got, err := io.ReadFull(body, data)
 		if got > 0 {
-			if _, err := s.Write(block[:got]); err != nil {
+			if _, err := s.Write(data[:got]); err != nil {
 				return err
 			}
 			if t.aside != nil {
-				if err := t.aside.write(block[:got], t.size()-left); err != nil {
+				if err := t.aside.write(data[:got], t.size()-left); err != nil {
 					t.spoil(err)
 				}
 			}
-			if err := t.add(ctx, block[:got]); err != nil {
+			if err := t.add(ctx, data[:got]); err != nil {
 				return err
 			}
 			left -= int64(got)
+		} else {
+			t.node.blocks.put(data)
 		}
 		switch {
 		case err == io.EOF || err == io.ErrUnexpectedEOF && left == 0:
@@ -351,15 +377,17 @@ func (t *through) copy(ctx context.Context, s io.Writer, body io.Reader) error {
 	}
 }
 
-// add makes a block readable, and waits while the foremost reader is far behind, but not for ever: it may have stopped reading.
-func (t *through) add(ctx context.Context, block []byte) error {
+// add makes data readable, of which it becomes the owner, and waits while the foremost reader is far behind, but not for ever: it may
+// have stopped reading.
+func (t *through) add(ctx context.Context, data []byte) error {
 	patience := time.NewTimer(throughPatience)
 	defer patience.Stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.blocks, t.end = append(t.blocks, block), t.end+int64(len(block))
+	t.blocks, t.end = append(t.blocks, &block{data: data, users: 1}), t.end+int64(len(data))
 	for t.end-t.start > throughWindow {
-		t.start += int64(len(t.blocks[0]))
+		t.start += int64(len(t.blocks[0].data))
+		t.node.blocks.drop(t.blocks[0])
 		t.blocks = t.blocks[1:]
 	}
 	t.tell()
@@ -434,22 +462,28 @@ func (t *through) writeRange(ctx context.Context, w io.Writer, off, n int64) err
 	defer func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		t.handBack(r)
 		delete(t.readers, r)
+		t.spare()
 		t.tell()
+		if r.own != nil {
+			t.node.blocks.put(r.own)
+		}
 	}()
 	for at := off; at < r.to; {
-		block, behind, err := t.next(ctx, r, at)
+		data, behind, err := t.next(ctx, r, at)
 		switch {
 		case err != nil:
 			return err
 		case behind:
 			return t.readKept(ctx, w, at, r.to-at)
 		}
-		if _, err := w.Write(block); err != nil {
+		if _, err := w.Write(data); err != nil {
 			return err
 		}
-		at += int64(len(block))
+		at += int64(len(data))
 		t.mu.Lock()
+		t.handBack(r)
 		t.readers[r] = at
 		t.tell()
 		t.mu.Unlock()
@@ -457,28 +491,40 @@ func (t *through) writeRange(ctx context.Context, w io.Writer, off, n int64) err
 	return nil
 }
 
-// next waits for bytes at a place and returns them, to be read only. behind: they have gone from memory, and all is in the store.
-func (t *through) next(ctx context.Context, r *throughReader, at int64) (block []byte, behind bool, err error) {
+// handBack ends what a reader was lent. It is called with mu held.
+func (t *through) handBack(r *throughReader) {
+	if r.lent != nil {
+		t.node.blocks.drop(r.lent)
+		r.lent = nil
+	}
+}
+
+// next waits for bytes at a place and returns them, to be read only, and before r asks for the next. behind: they have gone from memory, and all is in the
+// store.
+func (t *through) next(ctx context.Context, r *throughReader, at int64) (data []byte, behind bool, err error) {
 	for {
 		t.mu.Lock()
 		wake, ended, err := t.wake, t.ended, t.err
 		leaves := min(t.leaves(), r.to)
 		if err == nil && at >= t.start {
-			block = t.block(at, leaves)
+			data = t.lend(r, at, leaves)
 		}
 		fell, aside := at < t.start, t.aside
 		t.mu.Unlock()
 		if err == nil && fell && aside != nil && at < leaves {
 			aside.all.touch(t.node.Now())
-			if block, err = aside.block(at, leaves); errors.Is(err, errScratchClosed) {
-				block, err = nil, nil // it is in the store by now
+			if r.own == nil {
+				r.own = t.node.blocks.get(throughBlock)
+			}
+			if data, err = aside.block(r.own, at, leaves); errors.Is(err, errScratchClosed) {
+				data, err = nil, nil // it is in the store by now
 			}
 		}
 		switch {
 		case err != nil:
 			return nil, false, err
-		case len(block) > 0:
-			return block, false, nil
+		case len(data) > 0:
+			return data, false, nil
 		case ended && fell:
 			return nil, true, nil
 		}
@@ -501,17 +547,19 @@ func (t *through) leaves() int64 {
 	return min(t.end, t.size()-withheld)
 }
 
-// block is what one block has from at on, before to. It is called with mu held.
-func (t *through) block(at, to int64) []byte {
+// lend lends r what one block has from at on, before to. It is called with mu held.
+func (t *through) lend(r *throughReader, at, to int64) []byte {
 	start := t.start
 	for _, b := range t.blocks {
-		if at < start+int64(len(b)) {
+		if at < start+int64(len(b.data)) {
 			if to <= at {
 				return nil
 			}
-			return b[at-start : min(to-start, int64(len(b)))]
+			b.users++
+			r.lent = b
+			return b.data[at-start : min(to-start, int64(len(b.data)))]
 		}
-		start += int64(len(b))
+		start += int64(len(b.data))
 	}
 	return nil
 }

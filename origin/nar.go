@@ -27,10 +27,10 @@ type nar struct {
 }
 
 // open undoes what the server did to the file, and then what the file is.
-func (n *nar) open(compression, encoding string) (io.Reader, error) {
+func (n *nar) open(ds *decoders, compression, encoding string) (io.Reader, error) {
 	r := n.input
 	for _, format := range []string{encoding, compression} {
-		d, err := decoded(r, format)
+		d, err := ds.of(r, format)
 		if err != nil {
 			return nil, err
 		}

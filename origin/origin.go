@@ -40,6 +40,8 @@ type Origin struct {
 	agent  string
 	client *http.Client
 	own    *http.Transport // nil if it is somebody else's
+
+	decoders decoders
 }
 
 // New returns an Origin for the cache at an http or https URL. A query, which is
@@ -185,7 +187,7 @@ func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error)
 		return nil, err
 	}
 	defer a.Body.Close()
-	body, err := decoded(a.Body, a.Header.Get("Content-Encoding"))
+	body, err := o.decoders.of(a.Body, a.Header.Get("Content-Encoding"))
 	if err != nil {
 		return nil, o.unopened(ctx, err)
 	}
@@ -208,7 +210,7 @@ func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error)
 // itself: exactly info.NarSize bytes, or an error other than io.EOF in the end.
 // Its hash is not checked. FileHash and FileSize are not looked at, since nobody
 // signs them. A file that breaks off is gone on with where it broke, some times, if
-// the cache can. The reader must be closed; ctx ends it.
+// the cache can. The reader must be closed, not while it is read; ctx ends it.
 func (o *Origin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a, err := o.get(ctx, info.URL, nil)
@@ -219,7 +221,7 @@ func (o *Origin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser, err
 	f := newFile(ctx, o, info.URL, a)
 	n := &nar{ctx: ctx, cancel: cancel, body: f, left: info.NarSize}
 	n.input = io.LimitReader(&watched{r: f, stop: cancel, stall: stallTimeout, window: slowTime, least: slowBytes}, maxCompressed(info.NarSize))
-	if n.output, err = n.open(info.Compression, a.Header.Get("Content-Encoding")); err != nil {
+	if n.output, err = n.open(&o.decoders, info.Compression, a.Header.Get("Content-Encoding")); err != nil {
 		why := o.unopened(ctx, err) // before closing ends ctx
 		n.Close()
 		return nil, why
