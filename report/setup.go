@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Setup is what `flurry setup` does, or has done.
@@ -21,6 +22,13 @@ type SetupStep struct {
 	Verb  string   `json:"verb"`
 	What  string   `json:"what"`
 	Lines []string `json:"lines,omitempty"`
+}
+
+// Same reports whether two plans tell people the same.
+func (s Setup) Same(other Setup) bool {
+	return slices.EqualFunc(s.Steps, other.Steps, func(a, b SetupStep) bool {
+		return a.Verb == b.Verb && a.What == b.What && slices.Equal(a.Lines, b.Lines)
+	}) && slices.Equal(s.Notes, other.Notes)
 }
 
 // PrintPlan writes what will be done.

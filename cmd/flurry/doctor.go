@@ -113,7 +113,7 @@ type examined struct {
 	http   *http.Client
 	here   string // the directory that the user is in
 
-	nixAnswers func(context.Context) error // asks nix-daemon; nil: it is not this machine's
+	nixAnswers func(context.Context) error // asks nix-daemon
 	writers    func(ctx context.Context, alias string) (report.Writers, error)
 
 	checks []report.DoctorCheck
@@ -125,10 +125,7 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}, here: ".", writers: sh.writersOf}
-	if site.root == "/" {
-		e.nixAnswers = sh.nixDaemonAnswers
-	}
+	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}, here: ".", writers: sh.writersOf, nixAnswers: sh.nixDaemonAnswers}
 	name, named := sh.configFile()
 	if !named {
 		name = site.real(site.config)

@@ -64,7 +64,7 @@ func newPatient(t *testing.T) *patient {
 // look examines the machine, with a daemon that says that all is well.
 func (p *patient) look(url string) {
 	p.t.Helper()
-	sh := &shell{environment: environment{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{}, machine: p.bench, getenv: func(name string) string {
+	sh := &shell{environment: environment{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{}, machine: p.bench, program: p.bench.program, getenv: func(name string) string {
 		return map[string]string{"HOME": "/root"}[name]
 	}}, socket: "/nowhere/control.sock"}
 	e, err := sh.examine(p.t.Context())
@@ -72,6 +72,7 @@ func (p *patient) look(url string) {
 		p.t.Fatal(err)
 	}
 	now := time.Now()
+	e.nixAnswers = func(context.Context) error { return nil }
 	year := now.Add(365 * 24 * time.Hour)
 	key, _ := e.site.localKey()
 	e.down, e.status = nil, report.Status{Node: report.NodeState{Standby: true, Files: 65536}, Gateway: report.Gateway{URL: url, Signer: key.String()}, Sharing: report.Sharing{Mode: "lan"},
@@ -263,7 +264,7 @@ func (p *patient) nixConf(lines ...string) {
 // TestDoctorWords: what is well is told with what it was found by.
 func TestDoctorWords(t *testing.T) {
 	p := newPatient(t)
-	p.priority, p.nixAnswers = 40, func(context.Context) error { return nil }
+	p.priority = 40
 	p.publishes(func(*report.Writer) {})
 	p.put("/proc/77/environ", "HTTP_PROXY=http://proxy:3128\x00") // which curl does not read
 	p.status.Namespaces[0].Expires = nil

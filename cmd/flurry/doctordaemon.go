@@ -16,7 +16,7 @@ import (
 
 // nixDaemon looks whether a Nix of many users answers.
 func (e *examined) nixDaemon(ctx context.Context) {
-	if e.found == "" || !e.multi || e.nixAnswers == nil {
+	if e.found == "" || !e.multi {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)

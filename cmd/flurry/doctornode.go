@@ -39,7 +39,7 @@ func (e *examined) gatewayURL(ctx context.Context) {
 	resp, err := e.http.Do(req)
 	if err != nil {
 		try := e.sh.howToStart()
-		if e.sh.host().IsDir("/run/systemd/system") {
+		if e.sh.machine.IsDir("/run/systemd/system") {
 			try = append([]string{"sudo systemctl start flurry.socket flurry        or first: sudo flurry setup"}, try...)
 		}
 		e.add("gateway.url", report.CheckFail, try, "nothing answers at %s: Nix waits and warns", at)

@@ -19,6 +19,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	code := run(ctx, os.Args[1:], environment{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, uid: os.Getuid(),
+		machine: setup.Real{Root: "/"}, program: os.Executable,
 		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
 	})
 	stop()
@@ -36,5 +37,6 @@ type environment struct {
 	outTerminal bool // the screen can be drawn anew
 	errTerminal bool // progress bars can be drawn
 
-	machine setup.Machine // what setup changes and doctor looks at; nil: this one
+	machine setup.Machine          // what setup changes and doctor looks at
+	program func() (string, error) // the file that this process was started from
 }

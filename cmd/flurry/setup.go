@@ -50,14 +50,6 @@ func (sh *shell) setupCommand() *cobra.Command {
 	return cmd
 }
 
-// host is what setup changes.
-func (sh *shell) host() setup.Machine {
-	if sh.machine != nil {
-		return sh.machine
-	}
-	return setup.Real{Root: "/"}
-}
-
 func (sh *shell) setup(ctx context.Context, f setupFlags) error {
 	switch {
 	case f.purge && !f.undo:
@@ -108,30 +100,60 @@ func (sh *shell) install(ctx context.Context, site site, f setupFlags) error {
 			return err
 		}
 	}
-	if err := sh.confirm("Go ahead?", "sudo flurry setup"); err != nil {
+	if p, err = sh.confirmed(ctx, p); err != nil {
 		return err
 	}
+	r := p.report()
+	r.Done = len(p.steps) > 0
+	return sh.answer(r, r.PrintText)
+}
+
+// confirmed asks whether to go ahead, and does what is planned. While somebody thought about it the machine may have become another:
+// what is done is what was shown, to files as they are by then. The plan that was carried out is returned.
+func (sh *shell) confirmed(ctx context.Context, p *plan) (*plan, error) {
+	for {
+		if err := sh.confirm("Go ahead?", "sudo flurry setup"); err != nil {
+			return p, err
+		}
+		shown := p.report()
+		work, err := setup.Begin(sh.machine, p.site.journal)
+		if err != nil {
+			return p, sh.setupFailed(err)
+		}
+		p, err = sh.plan(ctx, p.site, p.flags)
+		if err == nil && (sh.yes || p.report().Same(shown)) {
+			err = sh.carryOut(ctx, work, p)
+			if err = errors.Join(err, work.End()); err != nil {
+				return p, sh.setupFailed(err)
+			}
+			return p, nil
+		}
+		if err = errors.Join(err, work.End()); err != nil {
+			return p, err
+		}
+		sh.say("flurry: this machine has changed meanwhile, and so has the plan")
+		if !sh.json {
+			p.report().PrintPlan(sh.out)
+		}
+		if len(p.steps) == 0 {
+			return p, nil
+		}
+	}
+}
+
+// carryOut does what is planned. What is not known before the first steps are done is planned anew after them.
+func (sh *shell) carryOut(ctx context.Context, work *setup.Work, p *plan) (err error) {
 	tell := func(s setup.Step) {
 		if sh.verbose > 0 {
 			sh.say("flurry: %s %s", s.Verb, s.What)
 		}
 	}
-	if err := sh.carryOut(ctx, p, tell); err != nil {
-		return sh.setupFailed(err)
-	}
-	r := p.report()
-	r.Done = true
-	return sh.answer(r, r.PrintText)
-}
-
-// carryOut does what is planned. What is not known before the first steps are done is planned anew after them.
-func (sh *shell) carryOut(ctx context.Context, p *plan, tell func(setup.Step)) (err error) {
-	if err := setup.Owe(sh.host(), p.site.journal, p.steps); err != nil {
+	if err := work.Owe(p.steps); err != nil {
 		return err
 	}
 	for p.first > 0 {
 		made := p.steps[p.first-1]
-		if err := setup.Apply(ctx, sh.host(), p.site.journal, p.steps[:p.first], tell); err != nil {
+		if err := work.Apply(ctx, p.steps[:p.first], tell); err != nil {
 			return err
 		}
 		if p, err = sh.plan(ctx, p.site, p.flags); err != nil {
@@ -141,13 +163,17 @@ func (sh *shell) carryOut(ctx context.Context, p *plan, tell func(setup.Step)) (
 			return fmt.Errorf("%s was made, and is not there", made.What)
 		}
 	}
-	return setup.Apply(ctx, sh.host(), p.site.journal, p.steps, tell)
+	return work.Apply(ctx, p.steps, tell)
 }
 
 // setupFailed says that a step failed, and that nothing is lost.
 func (sh *shell) setupFailed(err error) error {
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, setup.ErrBusy):
+		return &report.Problem{ID: "setup-busy", Exit: report.ExitFailed, Message: "another flurry setup is changing this machine; nothing was done",
+			Try: []string{"once it has ended, the same again"}}
 	}
 	return &report.Problem{ID: "setup-failed", Exit: report.ExitFailed, Message: "setup stopped: " + err.Error(),
 		Try: []string{"mend that, and once more: it goes on where it stopped", "or take back what was done: flurry setup --undo"}}
@@ -194,23 +220,10 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 		return err
 	}
 	u := report.Undone{Schema: "flurry/undone/1", Undone: []string{}, Left: []report.UndoneLeft{}, Kept: []string{}}
-	left, err := setup.Undo(ctx, sh.host(), site.journal, func(what string) {
-		u.Undone = append(u.Undone, what)
-		if !sh.json {
-			fmt.Fprintf(sh.out, "  %s\n", what)
-		}
-	})
-	if err != nil && !errors.Is(err, setup.ErrNothing) {
-		return sh.setupFailed(err)
+	if err := sh.takeBack(ctx, site, f.purge, &u); err != nil {
+		return err
 	}
-	for _, l := range left {
-		u.Left = append(u.Left, report.UndoneLeft{What: l.What, Why: l.Why})
-	}
-	if f.purge {
-		if err := sh.purge(ctx, site, &u); err != nil {
-			return err
-		}
-	} else if sh.host().IsDir(site.state) {
+	if !f.purge && sh.machine.IsDir(site.state) {
 		kept := site.state + ", with keys and content"
 		if _, there := sh.flurryUser(ctx); there && !site.user {
 			kept += ", and the user flurry whose it is"
@@ -226,6 +239,38 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 	return nil
 }
 
+// takeBack takes setup back and, where it is asked for, removes what setup leaves, before another setup can begin.
+func (sh *shell) takeBack(ctx context.Context, site site, purge bool, u *report.Undone) (err error) {
+	work, err := setup.Resume(sh.machine, site.journal)
+	switch {
+	case errors.Is(err, setup.ErrNothing):
+	case err != nil:
+		return sh.setupFailed(err)
+	default:
+		defer func() {
+			if ended := work.End(); ended != nil {
+				err = errors.Join(err, sh.setupFailed(ended))
+			}
+		}()
+		left, err := work.Undo(ctx, func(what string) {
+			u.Undone = append(u.Undone, what)
+			if !sh.json {
+				fmt.Fprintf(sh.out, "  %s\n", what)
+			}
+		})
+		if err != nil {
+			return sh.setupFailed(err)
+		}
+		for _, l := range left {
+			u.Left = append(u.Left, report.UndoneLeft{What: l.What, Why: l.Why})
+		}
+	}
+	if purge {
+		return sh.purge(ctx, site, u)
+	}
+	return nil
+}
+
 // nixHook is the program that Nix runs after each build, as the nix.conf in dir says; empty: none.
 func nixHook(dir string) string {
 	var c nixConf
@@ -235,7 +280,7 @@ func nixHook(dir string) string {
 
 // purge removes the state, and the user that it was.
 func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
-	if d := sh.host(); d.IsDir(site.state) {
+	if d := sh.machine; d.IsDir(site.state) {
 		u.Undone = append(u.Undone, "remove "+site.state)
 		name := site.real(site.state)
 		if there, err := filepath.EvalSymlinks(name); err == nil && there != name { // the keys are where a link leads
@@ -248,11 +293,11 @@ func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
 		}
 	}
 	if site.user { // directories that setup made, and could not remove while the state was in them
-		return errors.Join(sh.host().RemoveDir(filepath.Dir(site.state)), sh.host().RemoveDir(filepath.Dir(filepath.Dir(site.state))))
+		return errors.Join(sh.machine.RemoveDir(filepath.Dir(site.state)), sh.machine.RemoveDir(filepath.Dir(filepath.Dir(site.state))))
 	}
 	if _, there := sh.flurryUser(ctx); there {
 		u.Undone = append(u.Undone, "remove the user flurry")
-		if _, err := sh.host().Run(ctx, "userdel", serviceUser); err != nil {
+		if _, err := sh.machine.Run(ctx, "userdel", serviceUser); err != nil {
 			u.Left = append(u.Left, report.UndoneLeft{What: "the user flurry", Why: err.Error()})
 		}
 	}

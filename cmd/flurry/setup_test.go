@@ -28,7 +28,8 @@ type bench struct {
 	ran     []string
 }
 
-func (b *bench) At() string { return b.Root }
+// program is a small one, in place of the test's own.
+func (b *bench) program() (string, error) { return b.Root + "/program", nil }
 
 func (b *bench) Run(_ context.Context, command ...string) (string, error) {
 	line := strings.Join(command, " ")
@@ -80,6 +81,7 @@ func newBench(t *testing.T) *bench {
 		}
 	}
 	b.put("/etc/nix/nix.conf", "# mine\ntrusted-users = root\ncores = 4") // without a newline at the end
+	b.put("/program", "the program")
 	return b
 }
 
@@ -132,7 +134,7 @@ func (b *bench) tree() string {
 func (b *bench) flurry(uid int, args ...string) (out, errs string, code int) {
 	b.t.Helper()
 	var stdout, stderr bytes.Buffer
-	env := environment{in: strings.NewReader(""), out: &stdout, err: &stderr, uid: uid, machine: b, getenv: func(name string) string {
+	env := environment{in: strings.NewReader(""), out: &stdout, err: &stderr, uid: uid, machine: b, program: b.program, getenv: func(name string) string {
 		return map[string]string{"HOME": "/home/ann", "USER": "ann", "NIX_REMOTE": "unix://" + b.Root + "/nowhere"}[name]
 	}}
 	code = run(b.t.Context(), args, env)

@@ -25,9 +25,6 @@ type mortal struct {
 	ourRead string // by flurry
 }
 
-// Self is a small program in place of the test's own.
-func (m *mortal) Self() string { return m.Root + "/program" }
-
 func (m *mortal) change(do func() error) error {
 	if m.left == 0 {
 		return errKilled
@@ -76,14 +73,13 @@ func (m *mortal) Run(ctx context.Context, command ...string) (said string, err e
 
 func (m *mortal) flurry(args ...string) int {
 	m.t.Helper()
-	env := environment{in: strings.NewReader(""), out: &strings.Builder{}, err: &strings.Builder{}, machine: m, getenv: func(string) string { return "" }}
+	env := environment{program: m.program, in: strings.NewReader(""), out: &strings.Builder{}, err: &strings.Builder{}, machine: m, getenv: func(string) string { return "" }}
 	return run(m.t.Context(), args, env)
 }
 
 // newMortal is a Debian with Nix, on which flurry was perhaps set up before, as an older version at another port.
 func newMortal(t *testing.T, older bool) *mortal {
 	m := &mortal{bench: newBench(t), left: -1}
-	m.put("/program", "the program")
 	if older {
 		if code := m.flurry("setup", "--yes"); code != report.ExitOK {
 			t.Fatal(code)
@@ -182,7 +178,6 @@ func TestSetupAgainAfterEdit(t *testing.T) {
 func TestSetupHookInUse(t *testing.T) {
 	b := newBench(t)
 	m := &mortal{bench: b, left: -1}
-	b.put("/program", "the program")
 	m.flurry("setup", "--yes")
 	conf := b.read("/etc/nix/nix.conf")
 	b.put("/etc/nix/nix.conf", conf+"post-build-hook = /etc/nix/flurry-hook\n")

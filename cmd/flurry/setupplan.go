@@ -36,8 +36,8 @@ const (
 
 // site is where setup puts things.
 type site struct {
+	machine                                          setup.Machine
 	user                                             bool
-	root                                             string // below which all of it lies; "/" but in tests
 	self, binary, config, state, units, nix, journal string
 	systemctl                                        []string
 }
@@ -46,21 +46,15 @@ type site struct {
 func (s site) hook() string { return filepath.Join(s.nix, "flurry-hook") }
 
 // real is a file's name for this process.
-func (s site) real(name string) string { return filepath.Join(s.root, name) }
+func (s site) real(name string) string { return s.machine.At(name) }
 
 func (sh *shell) site(f setupFlags) (site, error) {
-	self, err := os.Executable()
+	self, err := sh.program()
 	if err != nil {
 		return site{}, err
 	}
-	s := site{root: "/", self: self, binary: installedBinary, config: systemConfig, state: systemState, units: "/etc/systemd/system",
+	s := site{machine: sh.machine, self: self, binary: installedBinary, config: systemConfig, state: systemState, units: "/etc/systemd/system",
 		nix: sh.nixConfDir(), systemctl: []string{"systemctl"}}
-	if r, ok := sh.machine.(interface{ At() string }); ok {
-		s.root = r.At()
-	}
-	if r, ok := sh.machine.(interface{ Self() string }); ok {
-		s.self = r.Self()
-	}
 	if f.user {
 		home := sh.home()
 		s.user, s.config, s.state = true, home.config, home.state
@@ -124,16 +118,16 @@ func (p *plan) report() report.Setup {
 // plan finds out what is to be done: what is done already is not in it.
 func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, error) {
 	p := &plan{sh: sh, site: site, flags: f}
-	if _, err := sh.host().Read("/etc/NIXOS"); err == nil && !site.user {
+	if _, err := sh.machine.Read("/etc/NIXOS"); err == nil && !site.user {
 		p.nixOS, p.module = true, nixOSModule(site)
 		p.head = "on NixOS the configuration says what runs"
 		return p, nil
 	}
-	systemd := sh.host().IsDir("/run/systemd/system")
+	systemd := sh.machine.IsDir("/run/systemd/system")
 	version, multi := sh.nixFound(ctx)
-	p.head = "flurry " + version3(version, multi, systemd)
+	p.head = planHead(version, multi, systemd)
 	var err error
-	if p.owed, err = setup.Owed(sh.host(), site.journal); err != nil {
+	if p.owed, err = setup.Owed(sh.machine, site.journal); err != nil {
 		return nil, err
 	}
 	for _, part := range []func(context.Context) error{p.program, p.account, p.files, p.key, p.configuration} {
@@ -172,7 +166,8 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 	return p, nil
 }
 
-func version3(nixVersion string, multi, systemd bool) string {
+// planHead is what a plan begins with: what was found.
+func planHead(nixVersion string, multi, systemd bool) string {
 	found := []string{"no Nix"}
 	if nixVersion != "" {
 		found[0] = "Nix " + nixVersion
@@ -185,23 +180,23 @@ func version3(nixVersion string, multi, systemd bool) string {
 	} else {
 		found = append(found, "no systemd")
 	}
-	return fmt.Sprintf("%s will do this (%s):", version, strings.Join(found, ", "))
+	return fmt.Sprintf("flurry %s will do this (%s):", version, strings.Join(found, ", "))
 }
 
 // nixFound is the version of this machine's Nix, empty without one, and whether it has a daemon.
 func (sh *shell) nixFound(ctx context.Context) (version string, multi bool) {
-	said, err := sh.host().Run(ctx, "nix-store", "--version")
+	said, err := sh.machine.Run(ctx, "nix-store", "--version")
 	if words := strings.Fields(said); err == nil && len(words) > 0 {
 		version = words[len(words)-1]
-	} else if sh.host().IsDir("/nix/store") {
+	} else if sh.machine.IsDir("/nix/store") {
 		version = "(of unknown version)"
 	}
-	return version, sh.host().IsDir("/nix/var/nix/daemon-socket")
+	return version, sh.machine.IsDir("/nix/var/nix/daemon-socket")
 }
 
 // add adds a step unless it is done.
 func (p *plan) add(s setup.Step) bool {
-	if s.Done(p.sh.host()) {
+	if s.Done(p.sh.machine) {
 		return false
 	}
 	p.steps = append(p.steps, s)
@@ -210,7 +205,7 @@ func (p *plan) add(s setup.Step) bool {
 
 // file is a file of whoever runs this. Who is not root only looks at what root would do.
 func (p *plan) file(data []byte, mode fs.FileMode) setup.File {
-	uid, gid := p.sh.host().Owner()
+	uid, gid := p.sh.machine.Owner()
 	if !p.site.user && p.sh.uid != 0 {
 		uid, gid = 0, 0
 	}
@@ -219,7 +214,7 @@ func (p *plan) file(data []byte, mode fs.FileMode) setup.File {
 
 // dirs makes a directory and those above it that are missing.
 func (p *plan) dirs(name string) {
-	if name == "/" || p.sh.host().IsDir(name) {
+	if name == "/" || p.sh.machine.IsDir(name) {
 		return
 	}
 	p.dirs(filepath.Dir(name))
@@ -245,7 +240,7 @@ func (p *plan) program(context.Context) error {
 // flurryUser is the user that the service runs as.
 func (sh *shell) flurryUser(ctx context.Context) (ids [2]int, there bool) {
 	for i, flag := range []string{"-u", "-g"} {
-		said, err := sh.host().Run(ctx, "id", flag, serviceUser)
+		said, err := sh.machine.Run(ctx, "id", flag, serviceUser)
 		if err != nil {
 			return ids, false
 		}
@@ -259,7 +254,7 @@ func (sh *shell) flurryUser(ctx context.Context) (ids [2]int, there bool) {
 // account makes the user that the service runs as. It stays, since what it owns does; --purge removes it.
 func (p *plan) account(ctx context.Context) error {
 	if p.site.user {
-		p.uid, p.gid = p.sh.host().Owner()
+		p.uid, p.gid = p.sh.machine.Owner()
 		return nil
 	}
 	ids, there := p.sh.flurryUser(ctx)
@@ -292,7 +287,7 @@ func (s site) localKey() (nix.PublicKey, error) {
 // key makes this machine's own key, which stays when setup is undone, as all of the state does.
 func (p *plan) key(context.Context) error {
 	file := filepath.Join(p.site.state, "keys", localKeyName+".sec")
-	if p.sh.uid != 0 && !p.site.user && p.sh.host().IsDir(filepath.Dir(file)) {
+	if p.sh.uid != 0 && !p.site.user && p.sh.machine.IsDir(filepath.Dir(file)) {
 		return nil // only looked at, and not by root, who alone sees what is in it
 	}
 	if p.ownsKey(file) {
@@ -499,10 +494,10 @@ func (p *plan) trusted(ctx context.Context) bool {
 // goes.
 func (p *plan) include() error {
 	name := filepath.Join(p.site.nix, "nix.conf")
-	if f, err := p.sh.host().Read(name); err == nil && hasLine(f.Data, "!include nix.custom.conf") {
+	if f, err := p.sh.machine.Read(name); err == nil && hasLine(f.Data, "!include nix.custom.conf") {
 		name = filepath.Join(p.site.nix, "nix.custom.conf")
 	}
-	f, err := p.sh.host().Read(name)
+	f, err := p.sh.machine.Read(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f = p.file(nil, 0o644)
@@ -539,7 +534,7 @@ func hasLine(text []byte, want string) bool {
 func (p *plan) start(ctx context.Context) {
 	ctl := func(words ...string) []string { return append(slices.Clone(p.site.systemctl), words...) }
 	enable, restart := ctl("enable", "--now", "flurry.socket", "flurry.service"), ctl("try-restart", "flurry.service")
-	_, err := p.sh.host().Run(ctx, ctl("is-enabled", "--quiet", "flurry.service")...)
+	_, err := p.sh.machine.Run(ctx, ctl("is-enabled", "--quiet", "flurry.service")...)
 	switch {
 	case err != nil || p.owes(enable):
 		p.steps = append(p.steps, setup.Step{Verb: "start", What: "flurry, now and whenever this machine starts",
@@ -552,7 +547,7 @@ func (p *plan) start(ctx context.Context) {
 // printNixConf prints what nix.conf needs, for a service that writes it into a file; the key is made if it is missing.
 func (sh *shell) printNixConf(site site) error {
 	p := &plan{sh: sh, site: site}
-	p.uid, p.gid = sh.host().Owner()
+	p.uid, p.gid = sh.machine.Owner()
 	if _, err := site.localKey(); errors.Is(err, fs.ErrNotExist) {
 		if err := p.makeKey(); err != nil {
 			return err

@@ -3,9 +3,12 @@ package durable_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -165,5 +168,80 @@ func TestBallastFaults(t *testing.T) {
 				t.Errorf("operation %d, effect %d: the next Hold: %v", n, effect, err)
 			}
 		}
+	}
+}
+
+// A directory is locked as a file is, and one that was taken away while it was
+// being locked keeps nobody out.
+func TestLockDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if _, err := durable.TryLockDir(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory that is not there: %v", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	first, err := durable.TryLockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := durable.TryLockDir(dir); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a second lock: %v, %v", l, err)
+	}
+	if err := first.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := durable.TryLockDir(dir)
+	if err != nil {
+		t.Fatalf("after Unlock: %v", err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+".file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := durable.TryLockDir(dir + ".file"); err == nil {
+		t.Errorf("a file is no directory: %v", l)
+	}
+}
+
+// A lock on a directory that its holder takes away keeps others out all the
+// same: who opened it before it went has a lock of nothing, and is told so.
+func TestLockDirTakenAway(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	var all sync.WaitGroup
+	var holders, held atomic.Int32
+	for range 4 {
+		all.Go(func() {
+			for range 1000 {
+				if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+					t.Error(err)
+				}
+				l, err := durable.TryLockDir(dir)
+				if errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				held.Add(1)
+				if holders.Add(1) != 1 {
+					t.Error("two hold the lock")
+				}
+				holders.Add(-1)
+				if err := os.Remove(dir); err != nil { // and then the next may come
+					t.Errorf("the directory of who holds the lock: %v", err)
+				}
+				if err := l.Unlock(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if held.Load() == 0 {
+		t.Error("nobody held the lock")
 	}
 }

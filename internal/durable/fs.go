@@ -49,6 +49,8 @@ func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	return osFile{f}, nil
 }
 
+var _ Owned = osFile{}
+
 // Rename implements [FS].
 func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }
 

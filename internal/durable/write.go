@@ -21,11 +21,38 @@ import (
 // permissions than perm, not even while it is written, so secrets may be
 // written this way. Calls for one path must not overlap.
 func WriteFile(fsys FS, path string, data []byte, perm fs.FileMode) error {
-	tmp := path + ".tmp"
+	return replace(fsys, path, path+".tmp", data, perm, func(File) error { return nil })
+}
+
+// Owned is a [File] that can be given to another user. Those of [OS] can.
+type Owned interface {
+	File
+	Chown(uid, gid int) error
+	Chmod(mode fs.FileMode) error
+}
+
+// WriteOwned is [WriteFile] for a file of uid and gid with the permissions
+// perm whatever the umask, all of which it has before it gets its name: nobody
+// ever sees path with new data and an owner or permissions that are not its
+// own. It is called tmp while it is written, in the same directory. The files
+// of fsys have to be [Owned].
+func WriteOwned(fsys FS, path, tmp string, data []byte, perm fs.FileMode, uid, gid int) error {
+	return replace(fsys, path, tmp, data, perm&^0o077, func(f File) error {
+		o, ok := f.(Owned)
+		if !ok {
+			return fmt.Errorf("give %s an owner: %w", tmp, errors.ErrUnsupported)
+		}
+		return errors.Join(o.Chown(uid, gid), o.Chmod(perm))
+	})
+}
+
+// replace puts a file in the place of path that has data and on which settle
+// was called. Until then it is called tmp.
+func replace(fsys FS, path, tmp string, data []byte, perm fs.FileMode, settle func(File) error) error {
 	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := writeNew(fsys, tmp, data, perm); err != nil {
+	if err := writeNew(fsys, tmp, data, perm, settle); err != nil {
 		// The error that is reported is the first; a leftover is harmless.
 		_ = fsys.Remove(tmp)
 		return fmt.Errorf("write %s: %w", path, err)
@@ -40,13 +67,17 @@ func WriteFile(fsys FS, path string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-// writeNew creates name with data and syncs it.
-func writeNew(fsys FS, name string, data []byte, perm fs.FileMode) error {
+// writeNew creates name with data, settles it and syncs it.
+func writeNew(fsys FS, name string, data []byte, perm fs.FileMode, settle func(File) error) error {
 	f, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(data, 0); err != nil {
+		f.Close()
+		return err
+	}
+	if err := settle(f); err != nil {
 		f.Close()
 		return err
 	}

@@ -3,9 +3,11 @@ package durable_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/flurry-nix/flurry/internal/durable"
@@ -145,5 +147,47 @@ func TestMkdirAll(t *testing.T) {
 		if err := durable.MkdirAll(durable.OS{}, bad, 0o700); err == nil {
 			t.Errorf("made a directory at %s", bad)
 		}
+	}
+}
+
+// watched looks at what is renamed, before and after.
+type watched struct {
+	durable.OS
+	seen []string
+}
+
+func (w *watched) Rename(from, to string) error {
+	err := w.OS.Rename(from, to)
+	info, statErr := os.Stat(to)
+	if statErr != nil {
+		return statErr
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	w.seen = append(w.seen, fmt.Sprintf("%s %v %d:%d", filepath.Base(from), info.Mode(), st.Uid, st.Gid))
+	return err
+}
+
+// TestWriteOwned: a file has its owner and its mode by the time it has its name, whatever the umask.
+func TestWriteOwned(t *testing.T) {
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = 12345, 54321
+	}
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{}
+	if err := durable.WriteOwned(w, path, path+".new", []byte("new"), 0o666, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("file.new -rw-rw-rw- %d:%d", uid, gid); len(w.seen) != 1 || w.seen[0] != want {
+		t.Errorf("it gets its name as %q, not %q", w.seen, want)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "new" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if err := durable.WriteOwned(durabletest.New(), path, path+".new", nil, 0o600, uid, gid); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("files without owners: %v", err)
 	}
 }

@@ -14,8 +14,6 @@ import (
 const (
 	journalName = "journal.json"
 	schema      = "flurry/setup/1"
-	// maxJournal is the longest journal that is read, in bytes: thousands of steps.
-	maxJournal = 4 << 20
 )
 
 // entry is one change, and how it is taken back.
@@ -28,12 +26,22 @@ type entry struct {
 	UID    int         `json:"uid,omitempty"`
 	GID    int         `json:"gid,omitempty"`
 	Wrote  []string    `json:"wrote,omitempty"` // SHA-256 of what was, or was about to be, written
+	As     []ownership `json:"as,omitempty"`    // and as whose
 	Line   string      `json:"line,omitempty"`
 
 	Dir string `json:"dir,omitempty"` // was made
 
 	Undo []string `json:"undo,omitempty"` // takes a command back
 }
+
+// ownership is who may do what with a file.
+type ownership struct {
+	Mode fs.FileMode `json:"mode"`
+	UID  int         `json:"uid"`
+	GID  int         `json:"gid"`
+}
+
+func ownershipOf(f File) ownership { return ownership{f.Mode, f.UID, f.GID} }
 
 // journal is what was changed, in the order in which it was.
 type journal struct {
@@ -139,11 +147,15 @@ func (j *journal) file(s Step) error {
 		}
 		j.Entries[at] = e
 	}
-	if e := &j.Entries[at]; !slices.Contains(e.Wrote, wrote) {
+	e := &j.Entries[at]
+	if !slices.Contains(e.Wrote, wrote) {
 		e.Wrote = append(e.Wrote, wrote)
 		if s.Line != "" {
 			e.Line = s.Line
 		}
+	}
+	if as := ownershipOf(s.File); !slices.Contains(e.As, as) {
+		e.As = append(e.As, as)
 	}
 	if err := j.save(); err != nil || replaced == "" {
 		return err
@@ -214,17 +226,14 @@ func (j *journal) remove() error {
 	var errs []error
 	for _, copied := range j.Aside {
 		copied = path.Join(j.dir, copied)
-		errs = append(errs, j.machine.Remove(copied+unfinished), j.machine.Remove(copied))
+		errs = append(errs, j.machine.Remove(Unfinished(copied)), j.machine.Remove(copied))
 	}
-	errs = append(errs, j.machine.Remove(name+unfinished), j.machine.Remove(name))
+	errs = append(errs, j.machine.Remove(Unfinished(name)), j.machine.Remove(name))
 	// Also those that were made right before a crash: they are flurry's own.
 	made := slices.Clone(j.Made)
 	slices.Reverse(made)
 	for _, dir := range append([]string{j.dir, path.Dir(j.dir)}, made...) {
-		errs = append(errs, j.machine.RemoveDir(dir))
+		errs = append(errs, j.machine.RemoveDir(Unfinished(dir)), j.machine.RemoveDir(dir))
 	}
 	return errors.Join(errs...)
 }
-
-// unfinished is what a file is called that a crash kept from being written (internal/durable).
-const unfinished = ".tmp"

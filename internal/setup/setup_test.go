@@ -59,7 +59,7 @@ func (m *mortal) MakeDir(name string, mode fs.FileMode, uid, gid int) error {
 func (m *mortal) Run(_ context.Context, command ...string) (string, error) {
 	return "", m.change(func() error {
 		m.ran = append(m.ran, join(command))
-		switch file := m.at("/enabled"); command[0] {
+		switch file := m.At("/enabled"); command[0] {
 		case "enable":
 			return os.WriteFile(file, []byte(command[1]), 0o644)
 		case "disable":
@@ -77,7 +77,7 @@ func (m *mortal) Run(_ context.Context, command ...string) (string, error) {
 func newMachine(t *testing.T, conf string) *mortal {
 	t.Helper()
 	m := &mortal{Real: Real{t.TempDir()}, t: t, left: -1}
-	if err := errors.Join(os.MkdirAll(m.at("/etc/nix"), 0o755), os.WriteFile(m.at("/etc/nix/nix.conf"), []byte(conf), 0o640), os.MkdirAll(m.at("/usr/bin"), 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(m.At("/etc/nix"), 0o755), os.WriteFile(m.At("/etc/nix/nix.conf"), []byte(conf), 0o640), os.MkdirAll(m.At("/usr/bin"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -132,6 +132,25 @@ func (m *mortal) steps(conf, version string) []Step {
 	}
 }
 
+// applied is one setup, from its beginning to its end.
+func applied(ctx context.Context, m Machine, steps []Step, tell func(Step)) error {
+	w, err := Begin(m, dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.Apply(ctx, steps, tell), w.End())
+}
+
+// undone takes it back.
+func undone(ctx context.Context, m Machine, tell func(string)) ([]Left, error) {
+	w, err := Resume(m, dir)
+	if err != nil {
+		return nil, err
+	}
+	left, err := w.Undo(ctx, tell)
+	return left, errors.Join(err, w.End())
+}
+
 func nobody(Step)   {}
 func silent(string) {}
 
@@ -142,7 +161,7 @@ const conf = "cores = 4\n"
 func TestKilledAnywhere(t *testing.T) {
 	pristine := newMachine(t, conf)
 	whole := newMachine(t, conf)
-	if err := Apply(t.Context(), whole, dir, whole.steps(conf, "2"), nobody); err != nil {
+	if err := applied(t.Context(), whole, whole.steps(conf, "2"), nobody); err != nil {
 		t.Fatal(err)
 	}
 	made := regexp.MustCompile(`,\\n  \\"made\\": \[[^]]*\]`) // which of the journal's own directories were made by which run
@@ -152,7 +171,7 @@ func TestKilledAnywhere(t *testing.T) {
 		for at := 1; ; at++ {
 			m := newMachine(t, conf)
 			m.left, m.after = at, after
-			err := Apply(t.Context(), m, dir, m.steps(conf, "2"), nobody)
+			err := applied(t.Context(), m, m.steps(conf, "2"), nobody)
 			if err == nil {
 				most = max(most, at)
 				break
@@ -161,48 +180,48 @@ func TestKilledAnywhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.left = -1
-			left, err := Undo(t.Context(), m, dir, silent)
+			left, err := undone(t.Context(), m, silent)
 			if err != nil && !errors.Is(err, ErrNothing) || len(left) > 0 {
 				t.Fatalf("killed at change %d: undo: %v, %v", at, left, err)
 			}
-			os.Remove(m.at(dir)) // empty directories, where the journal was not begun
-			os.Remove(m.at("/etc/flurry"))
+			os.Remove(m.At(dir)) // empty directories, where the journal was not begun
+			os.Remove(m.At("/etc/flurry"))
 			if got := m.snapshot(); got != before {
 				t.Errorf("killed at change %d (made: %v), undone:\n%s\nnot\n%s", at, after, got, before)
 			}
 			m = newMachine(t, conf)
 			m.left, m.after = at, after
-			_ = Apply(t.Context(), m, dir, m.steps(conf, "2"), nobody)
+			_ = applied(t.Context(), m, m.steps(conf, "2"), nobody)
 			m.left = -1
-			if err := Apply(t.Context(), m, dir, m.steps(conf, "2"), nobody); err != nil {
+			if err := applied(t.Context(), m, m.steps(conf, "2"), nobody); err != nil {
 				t.Fatal(err)
 			}
 			if got := made.ReplaceAllString(m.snapshot(), ""); got != complete {
 				t.Errorf("killed at change %d (made: %v), and again:\n%s\nnot\n%s", at, after, got, complete)
 			}
-			if left, err := Undo(t.Context(), m, dir, silent); err != nil || len(left) > 0 || m.snapshot() != before {
+			if left, err := undone(t.Context(), m, silent); err != nil || len(left) > 0 || m.snapshot() != before {
 				t.Errorf("killed at change %d (made: %v), again, and undone: %v, %v\n%s", at, after, left, err, m.snapshot())
 			}
 		}
 		for at := 1; ; at++ {
 			m := newMachine(t, conf)
-			if err := Apply(t.Context(), m, dir, m.steps(conf, "1"), nobody); err != nil {
+			if err := applied(t.Context(), m, m.steps(conf, "1"), nobody); err != nil {
 				t.Fatal(err)
 			}
-			if err := Apply(t.Context(), m, dir, m.steps(conf, "2"), nobody); err != nil { // an upgrade
+			if err := applied(t.Context(), m, m.steps(conf, "2"), nobody); err != nil { // an upgrade
 				t.Fatal(err)
 			}
 			m.left, m.after = at, after
-			_, err := Undo(t.Context(), m, dir, silent)
+			_, err := undone(t.Context(), m, silent)
 			if err == nil {
 				break
 			}
 			m.left = -1
-			if left, err := Undo(t.Context(), m, dir, silent); err != nil && !errors.Is(err, ErrNothing) || len(left) > 0 {
+			if left, err := undone(t.Context(), m, silent); err != nil && !errors.Is(err, ErrNothing) || len(left) > 0 {
 				t.Fatalf("undo killed at change %d (made: %v): %v, %v", at, after, left, err)
 			}
-			os.Remove(m.at(dir)) // which may be left empty, when killed after the last entry
-			os.Remove(m.at("/etc/flurry"))
+			os.Remove(m.At(dir)) // which may be left empty, when killed after the last entry
+			os.Remove(m.At("/etc/flurry"))
 			if got := m.snapshot(); got != before {
 				t.Errorf("undo killed at change %d (made: %v), and again:\n%s\nnot\n%s", at, after, got, before)
 			}
@@ -217,7 +236,7 @@ func TestKilledAnywhere(t *testing.T) {
 func TestOrder(t *testing.T) {
 	m := newMachine(t, conf)
 	var told []string
-	if err := Apply(t.Context(), m, dir, m.steps(conf, "1"), func(s Step) { told = append(told, s.Verb+s.Path+s.Dir+join(s.Run)) }); err != nil {
+	if err := applied(t.Context(), m, m.steps(conf, "1"), func(s Step) { told = append(told, s.Verb+s.Path+s.Dir+join(s.Run)) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 7 || told[0] != "copy/usr/bin/flurry" || join(m.ran) != "enable 1" {
@@ -227,14 +246,14 @@ func TestOrder(t *testing.T) {
 		t.Error("what is done is not known")
 	}
 	m.ran, told = nil, nil
-	if _, err := Undo(t.Context(), m, dir, func(what string) { told = append(told, what) }); err != nil {
+	if _, err := undone(t.Context(), m, func(what string) { told = append(told, what) }); err != nil {
 		t.Fatal(err)
 	}
 	want := "run disable restore /etc/nix/nix.conf remove /etc/flurry.conf run reload remove /var/state, if it is empty remove /var, if it is empty remove /usr/bin/flurry"
 	if join(told) != want || join(m.ran) != "disable reload" {
 		t.Errorf("%q, %q", told, m.ran)
 	}
-	if _, err := Undo(t.Context(), m, dir, silent); !errors.Is(err, ErrNothing) {
+	if _, err := undone(t.Context(), m, silent); !errors.Is(err, ErrNothing) {
 		t.Errorf("once more: %v", err)
 	}
 }
@@ -248,33 +267,33 @@ func TestChangedSince(t *testing.T) {
 		check  func(m *mortal) bool
 	}{
 		{"a setting", func(m *mortal) error {
-			return os.WriteFile(m.at("/etc/nix/nix.conf"), []byte("cores = 8\n!include flurry.conf\nkeep = 1"), 0o640)
+			return os.WriteFile(m.At("/etc/nix/nix.conf"), []byte("cores = 8\n!include flurry.conf\nkeep = 1"), 0o640)
 		}, "only the line was taken out", func(m *mortal) bool { return m.reads("/etc/nix/nix.conf") == "cores = 8\nkeep = 1" }},
-		{"the line", func(m *mortal) error { return os.WriteFile(m.at("/etc/nix/nix.conf"), []byte("cores = 8\n"), 0o640) }, "", func(m *mortal) bool {
+		{"the line", func(m *mortal) error { return os.WriteFile(m.At("/etc/nix/nix.conf"), []byte("cores = 8\n"), 0o640) }, "", func(m *mortal) bool {
 			return m.reads("/etc/nix/nix.conf") == "cores = 8\n"
 		}},
-		{"our file", func(m *mortal) error { return os.WriteFile(m.at("/etc/flurry.conf"), []byte("mine"), 0o644) }, "left as it is", func(m *mortal) bool { return m.reads("/etc/flurry.conf") == "mine" }},
-		{"our file, gone", func(m *mortal) error { return os.Remove(m.at("/etc/flurry.conf")) }, "", func(m *mortal) bool { return m.reads("/etc/flurry.conf") == "" }},
-		{"nix.conf, gone", func(m *mortal) error { return os.Remove(m.at("/etc/nix/nix.conf")) }, "is not made again", func(m *mortal) bool { return m.reads("/etc/nix/nix.conf") == "" }},
+		{"our file", func(m *mortal) error { return os.WriteFile(m.At("/etc/flurry.conf"), []byte("mine"), 0o644) }, "left as it is", func(m *mortal) bool { return m.reads("/etc/flurry.conf") == "mine" }},
+		{"our file, gone", func(m *mortal) error { return os.Remove(m.At("/etc/flurry.conf")) }, "", func(m *mortal) bool { return m.reads("/etc/flurry.conf") == "" }},
+		{"nix.conf, gone", func(m *mortal) error { return os.Remove(m.At("/etc/nix/nix.conf")) }, "is not made again", func(m *mortal) bool { return m.reads("/etc/nix/nix.conf") == "" }},
 		{"a link", func(m *mortal) error {
-			return errors.Join(os.Remove(m.at("/etc/nix/nix.conf")), os.Symlink("/nix/store/x", m.at("/etc/nix/nix.conf")))
+			return errors.Join(os.Remove(m.At("/etc/nix/nix.conf")), os.Symlink("/nix/store/x", m.At("/etc/nix/nix.conf")))
 		}, "no file any more", func(m *mortal) bool {
-			to, err := os.Readlink(m.at("/etc/nix/nix.conf"))
+			to, err := os.Readlink(m.At("/etc/nix/nix.conf"))
 			return err == nil && to == "/nix/store/x"
 		}},
-		{"something in the directory", func(m *mortal) error { return os.WriteFile(m.at("/var/state/theirs"), nil, 0o644) }, "", func(m *mortal) bool {
-			_, err := os.Stat(m.at("/var/state/theirs"))
+		{"something in the directory", func(m *mortal) error { return os.WriteFile(m.At("/var/state/theirs"), nil, 0o644) }, "", func(m *mortal) bool {
+			_, err := os.Stat(m.At("/var/state/theirs"))
 			return err == nil
 		}},
 	} {
 		m := newMachine(t, conf)
-		if err := Apply(t.Context(), m, dir, m.steps(conf, "1"), nobody); err != nil {
+		if err := applied(t.Context(), m, m.steps(conf, "1"), nobody); err != nil {
 			t.Fatal(err)
 		}
 		if err := test.change(m); err != nil {
 			t.Fatal(err)
 		}
-		left, err := Undo(t.Context(), m, dir, silent)
+		left, err := undone(t.Context(), m, silent)
 		if err != nil || !test.check(m) {
 			t.Errorf("%s: %v\n%s", test.name, err, m.snapshot())
 		}
@@ -288,7 +307,7 @@ func TestChangedSince(t *testing.T) {
 }
 
 func (m *mortal) reads(name string) string {
-	data, err := os.ReadFile(m.at(name))
+	data, err := os.ReadFile(m.At(name))
 	if err != nil {
 		return ""
 	}
@@ -298,28 +317,28 @@ func (m *mortal) reads(name string) string {
 // TestRefuses: what cannot be taken back is not begun.
 func TestRefuses(t *testing.T) {
 	m := newMachine(t, conf)
-	if err := errors.Join(os.Remove(m.at("/etc/nix/nix.conf")), os.Symlink("elsewhere", m.at("/etc/nix/nix.conf"))); err != nil {
+	if err := errors.Join(os.Remove(m.At("/etc/nix/nix.conf")), os.Symlink("elsewhere", m.At("/etc/nix/nix.conf"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := Apply(t.Context(), m, dir, m.steps(conf, "1"), nobody); !errors.Is(err, errors.ErrUnsupported) {
+	if err := applied(t.Context(), m, m.steps(conf, "1"), nobody); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a link: %v", err)
 	}
 	for text, want := range map[string]string{"{": "unexpected end", `{"schema":"x"}`: "another flurry", strings.Repeat("x", maxJournal+1): "more than a journal"} {
 		m := newMachine(t, conf)
-		if err := errors.Join(os.MkdirAll(m.at(dir), 0o700), os.WriteFile(m.at(dir+"/journal.json"), []byte(text), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(m.At(dir), 0o700), os.WriteFile(m.At(dir+"/journal.json"), []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		before := m.snapshot()
-		_, undoErr := Undo(t.Context(), m, dir, silent)
-		if err := Apply(t.Context(), m, dir, m.steps(conf, "1"), nobody); err == nil || undoErr == nil || !strings.Contains(err.Error(), want) || m.snapshot() != before {
+		_, undoErr := undone(t.Context(), m, silent)
+		if err := applied(t.Context(), m, m.steps(conf, "1"), nobody); err == nil || undoErr == nil || !strings.Contains(err.Error(), want) || m.snapshot() != before {
 			t.Errorf("%.20q: %v, %v", text, err, undoErr)
 		}
 	}
 	failing := newMachine(t, conf)
-	if err := Apply(t.Context(), failing, dir, []Step{{Run: []string{"fail"}, Undo: []string{"fail", "too"}}}, nobody); err == nil {
+	if err := applied(t.Context(), failing, []Step{{Run: []string{"fail"}, Undo: []string{"fail", "too"}}}, nobody); err == nil {
 		t.Error("a command that fails is no error")
 	}
-	if left, err := Undo(t.Context(), failing, dir, silent); err != nil || len(left) != 1 || left[0].Why != "it does not work" {
+	if left, err := undone(t.Context(), failing, silent); err != nil || len(left) != 1 || left[0].Why != "it does not work" {
 		t.Errorf("%v, %v", left, err)
 	}
 }
@@ -332,5 +351,122 @@ func TestReal(t *testing.T) {
 	}
 	if _, err := m.Run(t.Context(), "sh", "-c", "echo why >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "why") {
 		t.Error(err)
+	}
+}
+
+// TestOneAtATime: who comes while another is at work is told so, and changes nothing; and an undo that takes the journal's directory
+// away between the look at it and the lock does no harm.
+func TestOneAtATime(t *testing.T) {
+	m := newMachine(t, conf)
+	pristine := m.snapshot()
+	idle, err := Begin(m, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.End(); err != nil || m.snapshot() != pristine {
+		t.Errorf("who does nothing leaves %v\n%s", err, m.snapshot())
+	}
+	first, err := Begin(m, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Begin(m, dir); !errors.Is(err, ErrBusy) {
+		t.Errorf("two setups at once: %v", err)
+	}
+	if err := first.Apply(t.Context(), m.steps(conf, "1"), nobody); err != nil {
+		t.Fatal(err)
+	}
+	before := m.snapshot()
+	if _, err := Resume(m, dir); !errors.Is(err, ErrBusy) || m.snapshot() != before {
+		t.Errorf("an undo beside a setup: %v", err)
+	}
+	if err := first.End(); err != nil {
+		t.Fatal(err)
+	}
+	undoing, err := Resume(m, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := undoing.Undo(t.Context(), silent); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Begin(m, dir); !errors.Is(err, ErrBusy) {
+		t.Errorf("a setup beside an undo: %v", err)
+	}
+	late := &lateLocker{Machine: m, before: func() error { return undoing.End() }}
+	w, err := Begin(late, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Apply(t.Context(), m.steps(conf, "2"), nobody), w.End()); err != nil || m.reads("/usr/bin/flurry") != "program 2" {
+		t.Errorf("after an undo that ended meanwhile: %v\n%s", err, m.snapshot())
+	}
+	if _, err := undone(t.Context(), m, silent); err != nil {
+		t.Error(err)
+	}
+}
+
+// lateLocker is a machine on which something happens before the first lock.
+type lateLocker struct {
+	Machine
+	before func() error
+}
+
+func (l *lateLocker) Lock(dir string) (func() error, error) {
+	if do := l.before; do != nil {
+		l.before = nil
+		if err := do(); err != nil {
+			return nil, err
+		}
+	}
+	return l.Machine.Lock(dir)
+}
+
+// TestModeChangedSince: who may read a file is left to whoever said so last.
+func TestModeChangedSince(t *testing.T) {
+	m := newMachine(t, conf)
+	if err := applied(t.Context(), m, m.steps(conf, "1"), nobody); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(m.At("/etc/nix/nix.conf"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	left, err := undone(t.Context(), m, silent)
+	info, statErr := os.Stat(m.At("/etc/nix/nix.conf"))
+	if err != nil || statErr != nil || info.Mode().Perm() != 0o600 || m.reads("/etc/nix/nix.conf") != conf || !strings.Contains(fmt.Sprint(left), "mode or owner was changed since") {
+		t.Errorf("%v, %v, %v, %v %q", err, statErr, left, info.Mode(), m.reads("/etc/nix/nix.conf"))
+	}
+}
+
+// TestCopyDamaged: an undo whose copy of a file is gone or damaged takes back all else, and keeps what is left of the copy.
+func TestCopyDamaged(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		m := newMachine(t, conf)
+		if err := errors.Join(os.WriteFile(m.At("/usr/bin/flurry"), []byte("theirs"), 0o755), applied(t.Context(), m, m.steps(conf, "1"), nobody)); err != nil {
+			t.Fatal(err)
+		}
+		copies, err := filepath.Glob(m.At(dir + "/before-*"))
+		if err != nil || len(copies) != 2 {
+			t.Fatal(copies, err)
+		}
+		for _, name := range copies {
+			err := os.WriteFile(name, []byte("torn"), 0o600)
+			if gone {
+				err = os.Remove(name)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		left, err := undone(t.Context(), m, silent)
+		if err != nil || len(left) != 2 || strings.Count(fmt.Sprint(left), "it is not put back") != 2 {
+			t.Errorf("%v, %v", left, err)
+		}
+		if m.reads("/etc/nix/nix.conf") != conf || m.reads("/usr/bin/flurry") != "program 1" || m.reads("/etc/flurry.conf") != "" {
+			t.Errorf("gone: %v\n%s", gone, m.snapshot())
+		}
+		if still, err := filepath.Glob(m.At(dir + "/*")); err != nil || len(still) != len(copies) && !gone || len(still) > 0 && gone {
+			t.Errorf("gone: %v: of the copies there are %q, %v", gone, still, err)
+		}
 	}
 }

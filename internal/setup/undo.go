@@ -19,25 +19,31 @@ type Left struct {
 // ErrNothing says that there is no journal: nothing was set up, or all of it is undone.
 var ErrNothing = errors.New("nothing was set up here")
 
-// Undo takes back what the journal in dir says, the last first, and tells of each step before. What somebody else has changed
-// since is left as it is, but for a line that was added to it. Killed, it goes on when it is called again.
-func Undo(ctx context.Context, m Machine, dir string, tell func(what string)) (left []Left, err error) {
-	j, err := readJournal(m, dir)
+// Resume takes up what was begun with the journal in dir, to take it back. It has to be ended by End.
+func Resume(m Machine, dir string) (*Work, error) {
+	w, err := lock(m, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNothing
+	}
 	if err != nil {
 		return nil, err
 	}
-	if len(j.Entries) == 0 {
-		if _, err := m.Read(path.Join(dir, journalName)); errors.Is(err, fs.ErrNotExist) {
-			return nil, ErrNothing
-		}
-		return nil, j.remove()
+	if w.bare {
+		return nil, errors.Join(w.End(), ErrNothing) // killed when it had made no more than that
 	}
+	return w, nil
+}
+
+// Undo takes back what the journal says, the last first, and tells of each step before. What somebody else has changed since is
+// left as it is, but for a line that was added to it. Killed, it goes on when it is called again.
+func (w *Work) Undo(ctx context.Context, tell func(what string)) (left []Left, err error) {
+	j := w.j
 	for len(j.Entries) > 0 {
 		if err := ctx.Err(); err != nil {
 			return left, err
 		}
 		last := j.Entries[len(j.Entries)-1]
-		why, err := undo(ctx, m, j, last, tell)
+		why, err := undo(ctx, w.m, j, last, tell)
 		if err != nil {
 			return left, err
 		}
@@ -49,7 +55,8 @@ func Undo(ctx context.Context, m Machine, dir string, tell func(what string)) (l
 			return left, err
 		}
 	}
-	return left, j.remove()
+	w.bare = true
+	return left, nil
 }
 
 func (e entry) what() string {
@@ -69,7 +76,7 @@ func undo(ctx context.Context, m Machine, j *journal, e entry, tell func(string)
 		return undoFile(m, j, e, tell)
 	case e.Dir != "":
 		tell("remove " + e.Dir + ", if it is empty")
-		return "", m.RemoveDir(e.Dir)
+		return "", errors.Join(m.RemoveDir(Unfinished(e.Dir)), m.RemoveDir(e.Dir))
 	}
 	tell(fmt.Sprintf("run %s", join(e.Undo)))
 	if _, err := m.Run(ctx, e.Undo...); err != nil {
@@ -93,7 +100,7 @@ func join(words []string) string {
 }
 
 func undoFile(m Machine, j *journal, e entry, tell func(string)) (why string, err error) {
-	if err := m.Remove(e.Path + unfinished); err != nil {
+	if err := m.Remove(Unfinished(e.Path)); err != nil {
 		return "", err
 	}
 	now, err := m.Read(e.Path)
@@ -104,7 +111,7 @@ func undoFile(m Machine, j *journal, e entry, tell func(string)) (why string, er
 	err = nil
 	sum := hashOf(now.Data)
 	switch {
-	case gone && e.Before == "", !gone && e.Before != "" && sum == e.Sum && now.Mode == e.Mode && now.UID == e.UID && now.GID == e.GID:
+	case gone && e.Before == "", !gone && e.Before != "" && sum == e.Sum && ownershipOf(now) == e.was():
 		// It is as it was.
 	case gone:
 		why = "it was removed since, and is not made again"
@@ -114,24 +121,40 @@ func undoFile(m Machine, j *journal, e entry, tell func(string)) (why string, er
 		tell("remove " + e.Path)
 		err = m.Remove(e.Path)
 	default:
-		tell("restore " + e.Path)
-		err = restore(m, j, e)
+		why, err = restore(m, j, e, now, tell)
 	}
-	if err != nil || e.Before == "" {
+	if err != nil || e.Before == "" || !slices.Contains(j.Aside, e.Before) {
 		return why, err
 	}
-	return why, errors.Join(m.Remove(path.Join(j.dir, e.Before)), m.Remove(path.Join(j.dir, e.Before)+unfinished))
+	return why, errors.Join(m.Remove(path.Join(j.dir, e.Before)), m.Remove(Unfinished(path.Join(j.dir, e.Before))))
 }
 
-func restore(m Machine, j *journal, e entry) error {
-	before, err := m.Read(path.Join(j.dir, e.Before))
-	if err != nil {
-		return err
+// was is whose the file was.
+func (e entry) was() ownership { return ownership{e.Mode, e.UID, e.GID} }
+
+// restore puts back what a file was. Who may do what with it is left to whoever has said so since.
+func restore(m Machine, j *journal, e entry, now File, tell func(string)) (why string, err error) {
+	kept := path.Join(j.dir, e.Before)
+	before, err := m.Read(kept)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
-	if hashOf(before.Data) != e.Sum {
-		return fmt.Errorf("%s is not what %s was: it is not put back", path.Join(j.dir, e.Before), e.Path)
+	if hashOf(before.Data) != e.Sum { // also of one that is not there
+		j.Aside = slices.DeleteFunc(j.Aside, func(name string) bool { return name == e.Before }) // what is left of it stays
+		why = fmt.Sprintf("%s is not what it was: it is not put back", kept)
+		if e.Line != "" {
+			_, err = undoLine(m, e, now, tell)
+			return why + ", and only the line is taken out", err
+		}
+		return why, nil
 	}
-	return m.Write(e.Path, File{Data: before.Data, Mode: e.Mode, UID: e.UID, GID: e.GID})
+	tell("restore " + e.Path)
+	to := File{Data: before.Data, Mode: e.Mode, UID: e.UID, GID: e.GID}
+	if is := ownershipOf(now); is != e.was() && !slices.Contains(e.As, is) {
+		to.Mode, to.UID, to.GID = is.Mode, is.UID, is.GID
+		why = "its mode or owner was changed since, and is left"
+	}
+	return why, m.Write(e.Path, to)
 }
 
 // undoLine takes the line that was added out of a file that was changed since.
