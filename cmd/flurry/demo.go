@@ -107,7 +107,7 @@ func (d *demo) run(ctx context.Context, path string, quick bool) (err error) {
 	} else {
 		fmt.Fprintf(d.out, " Gone without a trace: %s\n", d.dir)
 	}
-	fmt.Fprintf(d.out, "next: flurry daemon --state ~/.local/state/flurry        a node of your own\n      flurry demo --path ./result                        the same with something you built\n")
+	fmt.Fprintf(d.out, "next: sudo flurry setup               connect this machine's Nix\n      flurry demo --path ./result     the same with something you built\n")
 	return nil
 }
 

@@ -31,7 +31,7 @@ func (d *demo) prepare(ctx context.Context, path string, quick bool) error {
 		return publishProblem("demo", d.dir, err)
 	}
 	if err != nil {
-		fmt.Fprintf(d.out, "No Nix here: made-up packages, and Nix's part is played by net/http.\n\n")
+		fmt.Fprintf(d.out, "No Nix store here: made-up packages, and %s as the client.\n\n", d.client.name())
 		return nil
 	}
 	found, err := d.choose(ctx, local, path)
