@@ -8,12 +8,13 @@ import (
 
 // Setup is what `flurry setup` does, or has done.
 type Setup struct {
-	Schema string      `json:"schema"` // flurry/setup/1
-	Head   string      `json:"head"`   // what was found
-	Steps  []SetupStep `json:"steps"`  // none: nothing is to be done
-	Notes  []string    `json:"notes"`  // what a person has to know or do
-	Done   bool        `json:"done"`   // the steps were carried out
-	Undo   string      `json:"undo"`   // the command that takes them back
+	Schema string      `json:"schema"`           // flurry/setup/1
+	Head   string      `json:"head"`             // what was found
+	Steps  []SetupStep `json:"steps"`            // none: nothing is to be done
+	Notes  []string    `json:"notes"`            // what a person has to know or do
+	Module string      `json:"module,omitempty"` // on NixOS: the text of a module that does it, in the place of steps
+	Done   bool        `json:"done"`             // the steps were carried out
+	Undo   string      `json:"undo"`             // the command that takes them back
 	Next   string      `json:"next,omitempty"`
 }
 

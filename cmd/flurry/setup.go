@@ -83,8 +83,8 @@ func (sh *shell) install(ctx context.Context, site site, f setupFlags) error {
 	if err != nil {
 		return err
 	}
-	if p.nixOS {
-		return sh.answer(p.report(), func(w io.Writer) { fmt.Fprint(w, p.module) })
+	if p.module != "" {
+		return sh.answer(p.reportModule(), func(w io.Writer) { fmt.Fprint(w, p.module) })
 	}
 	if !sh.json {
 		p.report().PrintPlan(sh.out)

@@ -83,8 +83,7 @@ type plan struct {
 	first     int          // how many of them have to be done before the others are known: the user's id, the key; 0: they are
 	notes     []string
 	asksShare bool
-	nixOS     bool
-	module    string
+	module    string // for NixOS, where it is all that there is to do
 
 	uid, gid int
 	restarts bool       // the service has to be started anew
@@ -119,9 +118,7 @@ func (p *plan) report() report.Setup {
 func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, error) {
 	p := &plan{sh: sh, site: site, flags: f}
 	if _, err := sh.machine.Read("/etc/NIXOS"); err == nil && !site.user {
-		p.nixOS, p.module = true, nixOSModule(site)
-		p.head = "on NixOS the configuration says what runs"
-		return p, nil
+		return p, p.nixOS()
 	}
 	systemd := sh.machine.IsDir("/run/systemd/system")
 	version, multi := sh.nixFound(ctx)
@@ -330,33 +327,45 @@ func (p *plan) makeKey() error {
 	return errors.Join(os.Lchown(dir, p.uid, p.gid), os.Lchown(keys.file(localKeyName), p.uid, p.gid))
 }
 
-// configuration writes what differs from the defaults, into a file that is not there yet.
-func (p *plan) configuration(context.Context) error {
+// sharing is who is given what is merely used: what was asked for, or what a configuration that is there says. Empty: neither.
+func (p *plan) sharing() (share string, configured bool, err error) {
 	there, err := loadConfig(p.site.real(p.site.config), true)
 	if err != nil {
-		return err
+		return "", false, err
 	}
-	share := p.flags.share
+	share = p.flags.share
 	if p.flags.seed && share == "" {
 		share = "all"
 	}
-	_, missing := os.Lstat(p.site.real(p.site.config))
-	if missing == nil {
-		if share != "" && there.config.Share.String() != share {
-			return &report.Problem{ID: "configured", Exit: report.ExitUsage, Message: fmt.Sprintf("%s says [share] mode = %q, and not %q", p.site.config, there.config.Share, share),
-				Try: []string{"change it there, and then: flurry setup"}}
-		}
-		return nil
+	if _, err := os.Lstat(p.site.real(p.site.config)); err != nil {
+		return share, false, nil
+	}
+	if share != "" && there.config.Share.String() != share {
+		return "", true, &report.Problem{ID: "configured", Exit: report.ExitUsage, Message: fmt.Sprintf("%s says [share] mode = %q, and not %q", p.site.config, there.config.Share, share),
+			Try: []string{"change it there, and then: flurry setup"}}
+	}
+	return there.config.Share.String(), true, nil
+}
+
+// configText is a configuration that differs from the defaults in what was asked for; empty: in nothing.
+func (p *plan) configText(share string) string {
+	switch {
+	case p.flags.seed:
+		return fmt.Sprintf("[share]\nmode   = %q\nupload = \"0\"    # no limit\n", share)
+	case share != "" && share != "lan":
+		return fmt.Sprintf("[share]\nmode = %q\n", share)
+	}
+	return ""
+}
+
+// configuration writes what differs from the defaults, into a file that is not there yet.
+func (p *plan) configuration(context.Context) error {
+	share, configured, err := p.sharing()
+	if err != nil || configured {
+		return err
 	}
 	p.asksShare = share == ""
-	text := ""
-	if share != "" && share != "lan" {
-		text = fmt.Sprintf("[share]\nmode = %q\n", share)
-	}
-	if p.flags.seed {
-		text = fmt.Sprintf("[share]\nmode   = %q\nupload = \"0\"    # no limit\n", share)
-	}
-	if text != "" {
+	if text := p.configText(share); text != "" {
 		p.restarts = true
 		p.add(setup.Step{Verb: "write", What: p.site.config, Lines: strings.Split(strings.TrimSpace(text), "\n"), Path: p.site.config, File: p.file([]byte(text), 0o644)})
 	}
