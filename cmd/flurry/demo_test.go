@@ -46,8 +46,6 @@ func TestDemo(t *testing.T) {
 // demoWords are the claims of a demo and what it names as next, which are the same in each run.
 func demoWords(said string) (words []string) {
 	claims, next, _ := strings.Cut(said, "\nnext: ")
-	for _, claim := range regexp.MustCompile(`(?m)^[ \d]\d  .{24}`).FindAllString(claims, -1) {
-		words = append(words, claim)
-	}
+	words = regexp.MustCompile(`(?m)^[ \d]\d  .{24}`).FindAllString(claims, -1)
 	return append(words, strings.TrimSpace(next))
 }

@@ -136,6 +136,11 @@ func TestDoctorFinds(t *testing.T) {
 			p.examined.nix.substituters = []string{p.other.URL, p.other.URL, p.other.URL, p.other.URL}
 		}, report.CheckWarn, "4 HTTP caches besides the gateway", "flurry use --from-nix-conf"},
 		{"nix.order", func(p *patient) { p.other.Close() }, report.CheckWarn, "does not answer: Nix waits for it", "flurry use KEY --origin"},
+		{"nix.order", func(p *patient) { p.offline("https://cache.nixos.org/?priority=40") }, report.CheckWarn, "https://cache.nixos.org/?priority=40 does not answer: Nix waits for it", "put it behind the gateway: flurry use cache.nixos.org\nor take it out of nix.conf"},
+		{"nix.order", func(p *patient) {
+			p.offline("https://cache.nixos.org")
+			p.status.Namespaces[0].Key = defaultNixKey
+		}, report.CheckWarn, "https://cache.nixos.org does not answer: Nix waits for it", "the gateway asks it already"},
 		{"nix.key", func(p *patient) { p.examined.nix.extra = nil }, report.CheckFail, "does not trust this machine's key", "sudo flurry setup"},
 		{"nix.key", func(p *patient) { p.examined.nix.extra = append(p.examined.nix.extra, "acme-1:AAAA") }, report.CheckFail, `"acme-1:AAAA" is no key`, "Nix stops with it"},
 		{"nix.key", func(p *patient) {
@@ -152,7 +157,13 @@ func TestDoctorFinds(t *testing.T) {
 		{"ns.writer", func(p *patient) { p.publishes(func(w *report.Writer) { w.Closed = true }) }, report.CheckFail, "writer key ci-main-1 was revoked", "flurry writer key NAME"},
 		{"ns.writer", func(p *patient) { p.publishes(func(w *report.Writer) { w.Until = &past }) }, report.CheckFail, "ci-main-1 counted until", "flurry writer add acme-1 KEY"},
 		{"ns.writer", func(p *patient) { p.publishes(func(w *report.Writer) { w.Until = &soon }) }, report.CheckWarn, "ci-main-1 counts until", "flurry writer add acme-1 KEY"},
-		{"nix.ttl", func(p *patient) { p.examined.nix.negativeTTL = time.Hour }, report.CheckWarn, "narinfo-cache-negative-ttl is 3600", "sudo flurry setup"},
+		{"nix.ttl", func(p *patient) { p.examined.nix.negativeTTL, p.examined.nix.shorterTTL = time.Hour, false }, report.CheckWarn, "narinfo-cache-negative-ttl is 3600", "sudo flurry setup"},
+		{"nix.ttl", func(p *patient) {
+			p.appendConf("narinfo-cache-negative-ttl = 3600")
+		}, report.CheckWarn, "narinfo-cache-negative-ttl is 3600, by a line after setup's", "take the last narinfo-cache-negative-ttl out"},
+		{"nix.key", func(p *patient) {
+			p.appendConf("trusted-public-keys = " + defaultNixKey)
+		}, report.CheckFail, "a later `trusted-public-keys =` takes it away again", "extra-trusted-public-keys in the place of"},
 		{"nix.hook", func(p *patient) { p.examined.nix.hook = "/etc/nix/gone" }, report.CheckFail, "every build fails", "flurry hook --script"},
 		{"gateway.url", func(p *patient) { p.health = "<html>it works</html>" }, report.CheckFail, "is not flurry: another program has the port", "ss -ltnp"},
 		{"gateway.url", func(p *patient) { p.health = `{"status":"standby","reasons":["it crashed"]}` }, report.CheckFail, "from the standby", "flurry status"},
@@ -215,6 +226,22 @@ func TestDoctorFinds(t *testing.T) {
 	}
 }
 
+// offline has Nix ask a cache that cannot be reached.
+func (p *patient) offline(cache string) {
+	p.examined.nix.substituters = []string{cache}
+	reach := p.http.Transport
+	p.http.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Hostname() != "127.0.0.1" {
+			return nil, errors.New("no route to host")
+		}
+		return reach.RoundTrip(r)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // starts has nix-daemon started some time after the kernel.
 func (p *patient) starts(after time.Duration) {
 	p.put("/proc/77/stat", fmt.Sprintf("77 (nix daemon) of) S 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 123 456\n", after/(10*time.Millisecond)))
@@ -259,6 +286,13 @@ func (p *patient) nixConf(lines ...string) {
 	key := p.examined.nix.extra
 	p.examined.nix = nixConf{trusted: []string{defaultNixKey}, extra: key, negativeTTL: time.Minute}
 	p.examined.nix.parse([]byte(strings.Join(lines, "\n")), "/nowhere", 0)
+}
+
+// appendConf adds a line to nix.conf after those of setup, which nix-daemon has read.
+func (p *patient) appendConf(line string) {
+	p.t.Helper()
+	p.put("/etc/nix/nix.conf", p.bench.read("/etc/nix/nix.conf")+line+"\n")
+	p.look(p.status.Gateway.URL)
 }
 
 // TestDoctorWords: what is well is told with what it was found by.

@@ -56,18 +56,33 @@ func (e *examined) nixMany(ctx context.Context) {
 	answers := e.pingAll(ctx, others)
 	for i, s := range others {
 		a, name := answers[i], redacted(s)
-		behind := "put it behind the gateway: flurry use KEY --origin " + name
+		behind := e.behind(s)
 		switch {
 		case a.err != nil && isGatewayElsewhere(s):
 			e.add("nix.leak", report.CheckFail, []string{"take it out of nix.conf"}, "nix.conf names a gateway at %s, and none is there: up to Nix 2.31 that ends a build", name)
 		case a.err != nil:
-			e.add("nix.order", report.CheckWarn, []string{"take it out of nix.conf, or " + behind}, "%s does not answer: Nix waits for it (%v)", name, reasonOf(a.err))
+			e.add("nix.order", report.CheckWarn, []string{behind, "or take it out of nix.conf"}, "%s does not answer: Nix waits for it (%v)", name, reasonOf(a.err))
 		case a.took > slowCache:
 			e.add("nix.order", report.CheckWarn, []string{behind}, "%s needs %d ms for an answer%s", name, a.took.Milliseconds(), a.order())
 		default:
 			e.ok("nix.order", "%s answers in %d ms%s", name, a.took.Milliseconds(), a.order())
 		}
 	}
+}
+
+// behind is how a cache comes behind the gateway, where one that is dead or slow keeps nobody waiting, and neighbours have its paths.
+func (e *examined) behind(cache string) string {
+	bare, _, _ := strings.Cut(cache, "?")
+	for _, k := range builtIn() {
+		switch {
+		case strings.TrimSuffix(bare, "/") != k.origin:
+		case slices.ContainsFunc(e.status.Namespaces, func(n report.Namespace) bool { return n.Trusted && n.Key == k.key }):
+			return "the gateway asks it already: Nix need not"
+		default:
+			return "put it behind the gateway: flurry use " + k.name
+		}
+	}
+	return "put it behind the gateway: flurry use KEY --origin " + redacted(cache)
 }
 
 // order says whether Nix asks the cache before the gateway. The gateway itself is not asked for its priority: that would count

@@ -144,6 +144,9 @@ func (e *examined) nixKey(context.Context) {
 		e.add("nix.key", report.CheckSkip, nil, "whether Nix trusts this machine's key is not known while the daemon is down")
 	case ours == "":
 		e.bySetup("nix.key", report.CheckFail, "this machine has no key yet that Nix could trust")
+	case slices.Contains(e.nix.droppedKeys, ours):
+		e.add("nix.key", report.CheckFail, []string{"in " + filepath.Join(e.site.nix, "nix.conf") + ": extra-trusted-public-keys in the place of trusted-public-keys, or that line before what names this machine's key"},
+			"nix.conf has this machine's key, and a later `trusted-public-keys =` takes it away again: Nix refuses what the gateway gives")
 	default:
 		e.bySetup("nix.key", report.CheckFail, "Nix does not trust this machine's key: it refuses what the gateway gives")
 	}
@@ -154,7 +157,10 @@ func (e *examined) nixTTL(context.Context) {
 	if e.found == "" {
 		return
 	}
-	if ttl := e.nix.negativeTTL; ttl > negativeTTL*time.Second {
+	if ttl := e.nix.negativeTTL; ttl > negativeTTL*time.Second && e.nix.shorterTTL {
+		e.add("nix.ttl", report.CheckWarn, []string{"take the last narinfo-cache-negative-ttl out of nix.conf"}, "narinfo-cache-negative-ttl is %d, by a line after setup's: what is published now can be invisible to Nix for %s", ttl/time.Second, ttl)
+		return
+	} else if ttl > negativeTTL*time.Second {
 		e.bySetup("nix.ttl", report.CheckWarn, "narinfo-cache-negative-ttl is %d: what is published now can be invisible to Nix for %s", ttl/time.Second, ttl)
 		return
 	}

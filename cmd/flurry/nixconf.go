@@ -69,6 +69,8 @@ type nixConf struct {
 	trusted, extra                  []string
 	substituters, extraSubstituters []string
 	dropped                         []string // substituters that a later line took away
+	droppedKeys                     []string // keys that one did
+	shorterTTL                      bool     // a line before the last had what setup writes, or less
 	negativeTTL                     time.Duration
 	fallback                        bool
 	maxJobs, hook                   string
@@ -110,6 +112,7 @@ func (c *nixConf) parse(text []byte, dir string, depth int) {
 func (c *nixConf) set(key string, values []string) {
 	switch key {
 	case "trusted-public-keys", "binary-cache-public-keys":
+		c.droppedKeys = append(append(c.droppedKeys, c.trusted...), c.extra...)
 		c.trusted, c.extra = values, nil
 	case "extra-trusted-public-keys":
 		c.extra = append(c.extra, values...)
@@ -128,6 +131,7 @@ func (c *nixConf) set(key string, values []string) {
 		if len(values) == 1 {
 			if n, err := strconv.ParseUint(values[0], 10, 31); err == nil {
 				c.negativeTTL = time.Duration(n) * time.Second
+				c.shorterTTL = c.shorterTTL || n <= negativeTTL
 			}
 		}
 	}
