@@ -171,8 +171,9 @@ func testedElsewhere(id string) bool {
 		"late",                              // httpgateway's
 		"store-corrupt",                     // node's
 		"document-expired", "document-fork", // TestDocumentWarnings
-		"clock-skew",                                                                      // TestClockSkew
-		"not-root", "setup-failed", "configured", "nix-conf", "hook-in-use", "setup-busy", // TestSetupRefuses, TestSetupStops, TestSetupBusy: they are about a whole machine
+		"clock-skew",                                                        // TestClockSkew
+		"not-root", "setup-failed", "configured", "nix-conf", "hook-in-use", // TestSetupRefuses and TestSetupStops: they are about a whole machine
+		"setup-busy", "user-taken", // TestSetupBusy, TestSetupOthersUser
 		"demo": // the demo is its own test
 		return true
 	}

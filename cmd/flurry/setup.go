@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -276,30 +275,4 @@ func nixHook(dir string) string {
 	var c nixConf
 	c.read(filepath.Join(dir, "nix.conf"), 0)
 	return c.hook
-}
-
-// purge removes the state, and the user that it was.
-func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
-	if d := sh.machine; d.IsDir(site.state) {
-		u.Undone = append(u.Undone, "remove "+site.state)
-		name := site.real(site.state)
-		if there, err := filepath.EvalSymlinks(name); err == nil && there != name { // the keys are where a link leads
-			if err := os.RemoveAll(there); err != nil {
-				return err
-			}
-		}
-		if err := os.RemoveAll(name); err != nil {
-			return err
-		}
-	}
-	if site.user { // directories that setup made, and could not remove while the state was in them
-		return errors.Join(sh.machine.RemoveDir(filepath.Dir(site.state)), sh.machine.RemoveDir(filepath.Dir(filepath.Dir(site.state))))
-	}
-	if _, there := sh.flurryUser(ctx); there {
-		u.Undone = append(u.Undone, "remove the user flurry")
-		if _, err := sh.machine.Run(ctx, "userdel", serviceUser); err != nil {
-			u.Left = append(u.Left, report.UndoneLeft{What: "the user flurry", Why: err.Error()})
-		}
-	}
-	return nil
 }

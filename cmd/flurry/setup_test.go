@@ -23,6 +23,7 @@ type bench struct {
 	t       *testing.T
 	nix     string // version of Nix; empty: none
 	users   map[string]bool
+	home    string // of the user flurry; empty: where setup puts it
 	enabled bool
 	fails   string // a command that fails
 	ran     []string
@@ -42,6 +43,11 @@ func (b *bench) Run(_ context.Context, command ...string) (string, error) {
 			return "", errors.New("no such user")
 		}
 		return fmt.Sprint(os.Getuid()), nil
+	case "getent":
+		if !b.users[command[2]] {
+			return "", errors.New("no such user")
+		}
+		return fmt.Sprintf("%s:x:998:998::%s:/usr/sbin/nologin", command[2], first(b.home, "/var/lib/flurry")), nil
 	case "nix-store":
 		if b.nix == "" {
 			return "", errors.New("not found")

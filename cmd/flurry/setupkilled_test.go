@@ -10,8 +10,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/internal/setup"
+	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -23,6 +26,7 @@ type mortal struct {
 	left    int    // changes until it is killed; negative: never
 	nixRead string // by nix-daemon
 	ourRead string // by flurry
+	listens string // the unit of the sockets that are open
 }
 
 func (m *mortal) change(do func() error) error {
@@ -55,14 +59,16 @@ func (m *mortal) ourFiles() string {
 
 func (m *mortal) Run(ctx context.Context, command ...string) (said string, err error) {
 	line := strings.Join(command, " ")
-	if command[0] == "id" || command[0] == "nix-store" || strings.Contains(line, "is-enabled") {
+	if command[0] == "id" || command[0] == "getent" || command[0] == "nix-store" || strings.Contains(line, "is-enabled") {
 		return m.bench.Run(ctx, command...)
 	}
 	err = m.change(func() error {
 		switch line {
 		case "systemctl try-restart nix-daemon.service":
 			m.nixRead = m.nixFiles()
-		case "systemctl enable --now flurry.socket flurry.service", "systemctl try-restart flurry.service":
+		case "systemctl enable --now flurry.socket flurry.service", "systemctl try-restart flurry.socket flurry.service":
+			m.ourRead, m.listens = m.ourFiles(), m.read("/etc/systemd/system/flurry.socket")
+		case "systemctl try-restart flurry.service": // the sockets stay as they are
 			m.ourRead = m.ourFiles()
 		}
 		said, err = m.bench.Run(ctx, command...)
@@ -87,7 +93,7 @@ func newMortal(t *testing.T, older bool) *mortal {
 		m.put(installedBinary, "an older program")
 		m.put("/etc/flurry/flurry.toml", "[gateway]\nlisten = [\"127.0.0.1:7679\"]\n")
 	}
-	m.nixRead, m.ourRead = m.nixFiles(), m.ourFiles()
+	m.nixRead, m.ourRead, m.listens = m.nixFiles(), m.ourFiles(), m.read("/etc/systemd/system/flurry.socket")
 	return m
 }
 
@@ -122,8 +128,8 @@ func TestSetupKilled(t *testing.T) {
 			if got := key.ReplaceAllString(journal.ReplaceAllString(m.tree(), ""), "KEY"); got != complete {
 				t.Errorf("killed after change %d, and again:\n%s\nnot\n%s", at, got, complete)
 			}
-			if m.nixRead != m.nixFiles() || m.ourRead != m.ourFiles() {
-				t.Errorf("killed after change %d, and again: nix-daemon has read\n%s\nflurry\n%s", at, m.nixRead, m.ourRead)
+			if m.nixRead != m.nixFiles() || m.ourRead != m.ourFiles() || m.listens != m.read("/etc/systemd/system/flurry.socket") {
+				t.Errorf("killed after change %d, and again: nix-daemon has read\n%s\nflurry\n%s\nand listens as\n%s", at, m.nixRead, m.ourRead, m.listens)
 			}
 			steps := len(m.ran)
 			if m.flurry("setup", "--yes") != report.ExitOK || len(m.ran) != steps {
@@ -195,7 +201,7 @@ func TestSetupHookInUse(t *testing.T) {
 func TestSetupLinks(t *testing.T) {
 	m := newMortal(t, false)
 	disk := t.TempDir()
-	conf := filepath.Join(disk, "nix.conf")
+	conf := filepath.Join(disk, "mine.conf")
 	if err := errors.Join(os.Symlink(disk, m.Root+"/var/lib/flurry"), os.WriteFile(conf, []byte("!include /etc/nix/flurry.conf\n"), 0o644),
 		os.Remove(m.Root+"/etc/nix/nix.conf"), os.Symlink(conf, m.Root+"/etc/nix/nix.conf")); err != nil {
 		t.Fatal(err)
@@ -206,11 +212,20 @@ func TestSetupLinks(t *testing.T) {
 	if _, err := os.Stat(disk + "/keys/flurry-local-1.sec"); err != nil {
 		t.Error(err)
 	}
-	if code := m.flurry("setup", "--undo", "--purge", "--yes"); code != report.ExitOK {
-		t.Error(code)
+	if err := os.WriteFile(disk+"/ballast", nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(disk + "/keys"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("--purge leaves the keys where the link leads: %v", err)
+	out, errs, code := m.bench.flurry(0, "setup", "--undo", "--purge", "--yes")
+	if code != report.ExitFailed || !strings.Contains(out, disk+"/mine.conf: it is not flurry's") {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	for _, gone := range []string{disk + "/keys", disk + "/ballast", m.Root + "/var/lib/flurry"} {
+		if _, err := os.Lstat(gone); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("--purge leaves %s: %v", gone, err)
+		}
+	}
+	if text, err := os.ReadFile(conf); err != nil || len(text) == 0 {
+		t.Errorf("--purge removes what is not flurry's from where a link leads: %v", err)
 	}
 }
 
@@ -221,5 +236,44 @@ func TestSetupShareLater(t *testing.T) {
 	m.ran = nil
 	if m.flurry("setup", "--share", "all", "--yes") != report.ExitOK || strings.Join(m.ran, "\n") != "systemctl try-restart flurry.service" {
 		t.Errorf("it runs %q", m.ran)
+	}
+}
+
+// TestSetupOthersUser: a user of the service's name who is somebody else is neither given the key nor removed.
+func TestSetupOthersUser(t *testing.T) {
+	b := newBench(t)
+	b.users["flurry"], b.home = true, "/home/flurry"
+	before := b.tree()
+	if _, errs, code := b.flurry(0, "setup", "--yes"); code != report.ExitFailed || !strings.Contains(errs, "the user flurry is somebody's, with /home/flurry as home") || b.tree() != before || len(b.ran) > 0 {
+		t.Errorf("%d %s%q", code, errs, b.ran)
+	}
+	b.users, b.home = make(map[string]bool), ""
+	b.must("setup", "--yes")
+	b.home = "/home/flurry"
+	if out, _, code := b.flurry(0, "setup", "--undo", "--purge", "--yes"); code != report.ExitFailed || !b.users["flurry"] || !strings.Contains(out, "the user flurry: setup did not make it: its home is /home/flurry") {
+		t.Errorf("%d %s%v", code, out, b.users)
+	}
+	if b.tree() != before {
+		t.Errorf("undone:\n%s", b.tree())
+	}
+}
+
+// TestStateNames: what a node keeps in its state directory is what is removed where that is a link.
+func TestStateNames(t *testing.T) {
+	n := newBenchNode(t, node.ShareAll)
+	if _, err := n.verbs().New(t.Context(), control.NewRequest{Name: "acme-1", Keep: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := os.ReadDir(n.cfg.State)
+	if err != nil || len(all) < 8 {
+		t.Fatalf("%d names, %v", len(all), err)
+	}
+	for _, e := range all {
+		if !isStates(e.Name()) {
+			t.Errorf("%s is not known to be flurry's", e.Name())
+		}
+	}
+	if isStates("letters") {
+		t.Error("anything is flurry's")
 	}
 }

@@ -87,6 +87,7 @@ type plan struct {
 
 	uid, gid int
 	restarts bool       // the service has to be started anew
+	resocket bool       // and its sockets, which are others
 	owed     [][]string // commands that a setup which did not come to its end has left to run
 }
 
@@ -256,6 +257,12 @@ func (p *plan) account(ctx context.Context) error {
 	}
 	ids, there := p.sh.flurryUser(ctx)
 	p.uid, p.gid = ids[0], ids[1]
+	if there {
+		if home, err := p.sh.flurryHome(ctx); err == nil && home != systemState {
+			return &report.Problem{ID: "user-taken", Exit: report.ExitFailed, Message: fmt.Sprintf("the user %s is somebody's, with %s as home: who is that user could read this machine's key", serviceUser, home),
+				Try: []string{"the service for that user alone: flurry setup --user"}}
+		}
+	}
 	if !there {
 		p.steps = append(p.steps, setup.Step{Verb: "user", What: serviceUser + " (system user, no shell, member of no other group)",
 			Run: []string{"useradd", "--system", "--user-group", "--no-create-home", "--home-dir", systemState, "--shell", "/usr/sbin/nologin", serviceUser}})
@@ -399,7 +406,10 @@ func (p *plan) service(context.Context) error {
 		}
 		text = bytes.ReplaceAll(text, []byte(installedBinary), []byte(p.site.binary))
 		file := filepath.Join(p.site.units, name)
-		wrote = p.add(setup.Step{Verb: "unit", What: file, Path: file, File: p.file(listening(text, listen), 0o644)}) || wrote
+		if p.add(setup.Step{Verb: "unit", What: file, Path: file, File: p.file(listening(text, listen), 0o644)}) {
+			wrote = true
+			p.resocket = p.resocket || name == "flurry.socket"
+		}
 	}
 	if wrote || p.owes(reload) {
 		p.steps = append(p.steps, setup.Step{Run: reload})
@@ -542,12 +552,14 @@ func hasLine(text []byte, want string) bool {
 // start has the service manager run it, now and from now on.
 func (p *plan) start(ctx context.Context) {
 	ctl := func(words ...string) []string { return append(slices.Clone(p.site.systemctl), words...) }
-	enable, restart := ctl("enable", "--now", "flurry.socket", "flurry.service"), ctl("try-restart", "flurry.service")
+	enable, restart, all := ctl("enable", "--now", "flurry.socket", "flurry.service"), ctl("try-restart", "flurry.service"), ctl("try-restart", "flurry.socket", "flurry.service")
 	_, err := p.sh.machine.Run(ctx, ctl("is-enabled", "--quiet", "flurry.service")...)
 	switch {
 	case err != nil || p.owes(enable):
 		p.steps = append(p.steps, setup.Step{Verb: "start", What: "flurry, now and whenever this machine starts",
 			Run: enable, Undo: ctl("disable", "--now", "flurry.service", "flurry.socket")})
+	case p.resocket || p.owes(all): // a socket that is open stays as it is otherwise
+		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "flurry and its sockets (what it is giving out is given first)", Run: all})
 	case p.restarts || p.owes(restart):
 		p.steps = append(p.steps, setup.Step{Verb: "restart", What: "flurry (what it is giving out is given first)", Run: restart})
 	}
