@@ -188,7 +188,12 @@ func (e *examined) bySetup(id string, status report.CheckStatus, format string, 
 
 // keyDir is where this machine's keys are.
 func (e *examined) keyDir() string {
-	return filepath.Join(first(e.conf.file.State, e.sh.state, e.sh.getenv("FLURRY_STATE"), e.site.state), "keys")
+	return filepath.Join(e.stateDir(), "keys")
+}
+
+// stateDir is the daemon's state directory.
+func (e *examined) stateDir() string {
+	return first(e.sh.state, e.sh.getenv("FLURRY_STATE"), e.conf.file.State, e.site.state)
 }
 
 // keyFiles looks at who can read secret keys.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flurry-nix/flurry/internal/spool"
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/report"
 )
@@ -165,6 +166,11 @@ func TestDoctorFinds(t *testing.T) {
 			p.appendConf("trusted-public-keys = " + defaultNixKey)
 		}, report.CheckFail, "a later `trusted-public-keys =` takes it away again", "extra-trusted-public-keys in the place of"},
 		{"nix.hook", func(p *patient) { p.examined.nix.hook = "/etc/nix/gone" }, report.CheckFail, "every build fails", "flurry hook --script"},
+		{"nix.hook", func(p *patient) { p.hooked(spool.HookRun{Began: past, Took: 1300 * time.Millisecond, Ended: true}) }, report.CheckWarn, "/etc/nix/flurry-hook took 1.3 s at " + past.Local().Format(time.DateTime), "the disk that has the state"},
+		{"nix.hook", func(p *patient) { p.hooked(spool.HookRun{Began: past}) }, report.CheckWarn, "/etc/nix/flurry-hook was stopped at", "the disk that has the state"},
+		{"nix.hook", func(p *patient) {
+			p.appendConf("post-build-hook = /etc/nix/theirs\npost-build-hook = /etc/nix/flurry-hook")
+		}, report.CheckWarn, "names /etc/nix/flurry-hook as post-build-hook, and before it /etc/nix/theirs", "a script that runs both"},
 		{"gateway.url", func(p *patient) { p.health = "<html>it works</html>" }, report.CheckFail, "is not flurry: another program has the port", "ss -ltnp"},
 		{"gateway.url", func(p *patient) { p.health = `{"status":"standby","reasons":["it crashed"]}` }, report.CheckFail, "from the standby", "flurry status"},
 		{"gateway.url", func(p *patient) { p.health = `{"status":"degraded","reasons":["the disk is full"]}` }, report.CheckWarn, `not all is well: "the disk is full"`, "flurry status"},
@@ -288,6 +294,19 @@ func (p *patient) nixConf(lines ...string) {
 	p.examined.nix.parse([]byte(strings.Join(lines, "\n")), "/nowhere", 0)
 }
 
+// hooked has Nix run flurry's hook, which ran so the last time.
+func (p *patient) hooked(last spool.HookRun) {
+	p.t.Helper()
+	p.examined.nix.hook = "/etc/nix/flurry-hook"
+	q, err := spool.Open(p.Root + "/var/lib/flurry")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := errors.Join(q.NoteHook(last), q.Close()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // appendConf adds a line to nix.conf after those of setup, which nix-daemon has read.
 func (p *patient) appendConf(line string) {
 	p.t.Helper()
@@ -307,6 +326,30 @@ func TestDoctorWords(t *testing.T) {
 	for _, want := range []string{" and is asked after the gateway (40 > 35)\n", "ok    Nix answers\n", "ok    acme-1: this machine's writer key ci-main-1 counts\n", "ok    acme-1: serial 3, 2 peers hold it\n", "\nall is well.\n"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &said)
+		}
+	}
+}
+
+// TestDoctorHook: a hook that is as it should be is told with how long it took, if that is known.
+func TestDoctorHook(t *testing.T) {
+	now := time.Now()
+	p := newPatient(t)
+	p.examined.nix.hook = "/etc/nix/flurry-hook"
+	for _, test := range []struct {
+		last *spool.HookRun
+		says string
+	}{
+		{nil, "tells flurry what is built; it has not been run yet"},
+		{&spool.HookRun{Began: now, Took: 7 * time.Millisecond, Ended: true}, "tells flurry what is built, in 7 ms at "},
+		{&spool.HookRun{Began: now}, "tells flurry what is built, at this moment"},
+	} {
+		if test.last != nil {
+			p.hooked(*test.last)
+		}
+		p.checks = nil
+		p.nixHook(t.Context())
+		if len(p.checks) != 1 || p.checks[0].Status != report.CheckOK || !strings.Contains(p.checks[0].Text, test.says) {
+			t.Errorf("%+v, and not %q", p.checks, test.says)
 		}
 	}
 }

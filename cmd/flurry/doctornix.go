@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -165,22 +163,4 @@ func (e *examined) nixTTL(context.Context) {
 		return
 	}
 	e.ok("nix.ttl", "Nix remembers \"not here\" for %s", e.nix.negativeTTL)
-}
-
-// nixHook looks whether the hook that Nix runs after each build is there: a missing one fails every build.
-func (e *examined) nixHook(context.Context) {
-	hook := e.nix.hook
-	if hook == "" {
-		return
-	}
-	info, err := os.Stat(e.site.real(hook))
-	text, _ := os.ReadFile(e.site.real(hook))
-	switch {
-	case err != nil || info.Mode()&0o111 == 0:
-		e.add("nix.hook", report.CheckFail, []string{"flurry hook --script | sudo install -m 755 /dev/stdin " + hook, "or take post-build-hook out of nix.conf"}, "post-build-hook names %s, which cannot be run: every build fails", hook)
-	case bytes.Contains(text, []byte("flurry")):
-		e.ok("nix.hook", "%s tells flurry what is built", hook)
-	default:
-		e.ok("nix.hook", "%s is another program's hook", hook)
-	}
 }

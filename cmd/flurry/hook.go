@@ -107,7 +107,8 @@ func (sh *shell) hook(ctx context.Context, namespaces []string) {
 	ctx, cancel := context.WithTimeout(ctx, hookLimit)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- sh.enqueueBuilt(ctx, namespaces) }()
+	began := time.Now()
+	go func() { done <- sh.enqueueBuilt(ctx, began, namespaces) }()
 	err := context.DeadlineExceeded
 	select {
 	case err = <-done:
@@ -129,12 +130,14 @@ func (sh *shell) hookSays(format string, args ...any) {
 }
 
 // enqueueBuilt queues what Nix says was built.
-func (sh *shell) enqueueBuilt(ctx context.Context, namespaces []string) error {
+func (sh *shell) enqueueBuilt(ctx context.Context, began time.Time, namespaces []string) error {
+	state, socket := sh.hookPlaces()
+	noteHook(state, spool.HookRun{Began: began})
+	defer func() { noteHook(state, spool.HookRun{Began: began, Took: time.Since(began), Ended: true}) }()
 	paths, err := sh.built()
 	if err != nil || len(paths) == 0 {
 		return err
 	}
-	state, socket := sh.hookPlaces()
 	for some := range slices.Chunk(paths, spool.MaxPaths) {
 		e := spool.Entry{Time: time.Now(), Why: "hook", Namespaces: namespaces, Paths: some}
 		if err := addTo(state, e); err != nil {
@@ -147,6 +150,16 @@ func (sh *shell) enqueueBuilt(ctx context.Context, namespaces []string) error {
 		fmt.Fprintf(sh.err, "flurry: %d built paths wait to be published\n", len(paths))
 	}
 	return nil
+}
+
+// noteHook notes how this hook runs, for doctor. Who may not write there notes nothing.
+func noteHook(state string, h spool.HookRun) {
+	q, err := spool.Open(state)
+	if err != nil {
+		return // adding what was built says why
+	}
+	_ = q.NoteHook(h) // the hook does its work without
+	_ = q.Close()
 }
 
 // addTo puts an entry into the queue of a state directory. No daemon is needed for that.

@@ -129,6 +129,16 @@ func TestHookHangs(t *testing.T) {
 	if took := time.Since(begun); code != 0 || took > 2*time.Second || took < hookLimit/2 || !strings.Contains(s.err.String(), "deadline") {
 		t.Errorf("exit code %d after %s: %s", code, took, &s.err)
 	}
+	if last, err := spool.LastHook(env["FLURRY_STATE"]); err != nil || last.Ended || last.Began.Before(begun) {
+		t.Errorf("it is noted as %+v, %v", last, err)
+	}
+	env["DRV_PATH"], env["OUT_PATHS"] = "", "/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2"
+	if code, s := runHere(t.Context(), "", func(e *environment) { e.getenv = func(name string) string { return env[name] } }, "hook"); code != 0 || s.err.Len() > 0 {
+		t.Errorf("exit code %d: %s", code, &s.err)
+	}
+	if last, err := spool.LastHook(env["FLURRY_STATE"]); err != nil || !last.Ended || last.Took <= 0 {
+		t.Errorf("it is noted as %+v, %v", last, err)
+	}
 }
 
 // FuzzOutputs: whatever a derivation says, what is taken from it are store paths, each of which it names.

@@ -74,6 +74,7 @@ type nixConf struct {
 	negativeTTL                     time.Duration
 	fallback                        bool
 	maxJobs, hook                   string
+	displaced                       string // a hook that an earlier line names: Nix runs the last alone
 }
 
 // read reads a file and those that it includes, in their order. What cannot be read, or is no file, says nothing.
@@ -126,7 +127,9 @@ func (c *nixConf) set(key string, values []string) {
 	case "max-jobs", "build-max-jobs":
 		c.maxJobs = strings.Join(values, " ")
 	case "post-build-hook":
-		c.hook = strings.Join(values, " ")
+		if hook := strings.Join(values, " "); hook != c.hook {
+			c.displaced, c.hook = c.hook, hook
+		}
 	case "narinfo-cache-negative-ttl":
 		if len(values) == 1 {
 			if n, err := strconv.ParseUint(values[0], 10, 31); err == nil {

@@ -17,6 +17,9 @@ const (
 	// can be published. Each takes a block on the disk, 4 KiB, so that all of them take 400 MiB.
 	maxEntries = 100_000
 
+	// maxHookRun bounds what is read of the last hook's note, in bytes: two numbers.
+	maxHookRun = 1024
+
 	// maxAside is how many files that are no entries are kept: enough to see what wrote them.
 	maxAside = 16
 )

@@ -269,3 +269,68 @@ func FuzzEntry(f *testing.F) {
 		}
 	})
 }
+
+// TestHookRun: what the last hook noted is read, and whatever lies in its place neither hangs a hook nor leads it elsewhere.
+func TestHookRun(t *testing.T) {
+	state := t.TempDir()
+	if _, err := LastHook(state); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before the first: %v", err)
+	}
+	q := open(t, state)
+	began := time.Date(2026, 11, 26, 12, 0, 0, 5, time.UTC)
+	for _, want := range []HookRun{{Began: began}, {Began: began, Took: 1500 * time.Millisecond, Ended: true}, {Began: began.Add(time.Hour)}} {
+		if err := q.NoteHook(want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := LastHook(state); err != nil || got != want {
+			t.Errorf("%+v, %v, and not %+v", got, err, want)
+		}
+	}
+	if len(names(t, q)) != 0 {
+		t.Error("it is taken for an entry")
+	}
+	file := filepath.Join(state, Dir, hookFile)
+	for _, text := range []string{"", "{", `{"schema":"another"}`, `{"schema":"` + strings.Repeat("x", maxHookRun) + `"}`} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if h, err := LastHook(state); err == nil {
+			t.Errorf("%.20q: %+v", text, h)
+		}
+	}
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := errors.Join(os.WriteFile(outside, []byte("theirs"), 0o644), os.Remove(file), os.Symlink(outside, file)); err != nil {
+		t.Fatal(err)
+	}
+	want := HookRun{Began: began}
+	if err := q.NoteHook(want); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(outside); err != nil || string(text) != "theirs" {
+		t.Errorf("a link leads it to %q, %v", text, err)
+	}
+	for _, name := range []string{file, file + ".tmp"} {
+		inside := filepath.Join(state, "key")
+		if err := errors.Join(os.WriteFile(inside, []byte("a key"), 0o600), os.RemoveAll(name), os.Symlink("../key", name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.NoteHook(want); err != nil {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(inside); err != nil || string(text) != "a key" {
+			t.Errorf("a link in the state directory leads it to %q, %v", text, err)
+		}
+		if err := errors.Join(os.RemoveAll(name), syscall.Mkfifo(name, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LastHook(state); name == file && err == nil {
+			t.Error("a pipe is a note")
+		}
+		if err := q.NoteHook(want); err != nil { // and it does not wait for a reader
+			t.Error(err)
+		}
+		if got, err := LastHook(state); err != nil || got != want {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+}
