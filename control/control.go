@@ -113,6 +113,8 @@ type LeaveRequest struct {
 type NewRequest struct {
 	Name string `json:"name,omitempty"`
 	Key  string `json:"key,omitempty"` // a secret key to adopt, instead of a name
+	// From is the file that Key was read from: a second copy of it.
+	From string `json:"from,omitempty"`
 	// Elsewhere: the key is kept somewhere else, and not by the daemon, which makes a writer's key for itself.
 	Elsewhere bool          `json:"elsewhere,omitempty"`
 	About     string        `json:"about,omitempty"`

@@ -52,8 +52,8 @@ func TestRoundTrip(t *testing.T) {
 		}, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Wait: time.Second}, report.Use{Schema: "flurry/use/1", Alias: "x"}},
 		{"leave", func(ctx context.Context) (any, error) { return c.Leave(ctx, LeaveRequest{"x", true}) }, LeaveRequest{"x", true}, report.Leave{Schema: "flurry/leave/1", Alias: "x"}},
 		{"new", func(ctx context.Context) (any, error) {
-			return c.New(ctx, NewRequest{"n", "k", true, "a", time.Hour, "lan"})
-		}, NewRequest{"n", "k", true, "a", time.Hour, "lan"}, report.New{Schema: "flurry/new/1", Alias: "n"}},
+			return c.New(ctx, NewRequest{"n", "k", "f", true, "a", time.Hour, "lan"})
+		}, NewRequest{"n", "k", "f", true, "a", time.Hour, "lan"}, report.New{Schema: "flurry/new/1", Alias: "n"}},
 		{"writers", func(ctx context.Context) (any, error) { return c.Writers(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},
 			report.Writers{Schema: "flurry/writers/1", Alias: "n", Writers: []report.Writer{}}},
 		{"expired", func(ctx context.Context) (any, error) { return c.Expired(ctx, NamespaceRequest{"n"}) }, NamespaceRequest{"n"},

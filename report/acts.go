@@ -85,6 +85,7 @@ type New struct {
 	KeyFile    string    `json:"key_file"`
 	WriterFile string    `json:"writer_key_file,omitempty"` // of the key that this machine publishes with, where the root's is elsewhere
 	Adopted    bool      `json:"adopted"`                   // the key was there before
+	Copy       string    `json:"copy,omitempty"`            // a second copy of it, which is noted
 	Serial     uint64    `json:"serial"`
 	Expires    time.Time `json:"expires"`
 }
@@ -96,6 +97,9 @@ func (n New) PrintText(w io.Writer) {
 		known, copied = "   (the key your users already have in nix.conf)", ", copied. Keep your own copy somewhere else."
 	}
 	fmt.Fprintf(w, "%s is a namespace now.\n  address   %s%s\n  root key  %s%s\n", n.Alias, n.Address, known, n.KeyFile, copied)
+	if n.Copy != "" {
+		fmt.Fprintf(w, "  copy      %s: doctor knows that there is one\n", n.Copy)
+	}
 	if n.WriterFile != "" {
 		fmt.Fprintf(w, "  writer    %s: this machine publishes with it\n", n.WriterFile)
 	}

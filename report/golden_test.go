@@ -210,6 +210,7 @@ func TestActs(t *testing.T) {
 	n := New{Schema: "flurry/new/1", Alias: "acme-1", Address: acme, KeyFile: "/var/lib/flurry/keys/acme-1.sec", Serial: 1, Expires: expires}
 	golden(t, "new", n, func(b *bytes.Buffer) { n.PrintText(b) })
 	n.Adopted = true
+	n.Copy = "/media/stick/acme-1.sec"
 	golden(t, "new-adopted", n, func(b *bytes.Buffer) { n.PrintText(b) })
 	d := Daemon{Schema: "flurry/daemon/1", Version: "0.1.0", Gateway: []string{"http://127.0.0.1:7669", "http://[::1]:7669"}, Socket: "/run/flurry/control.sock", Signer: "flurry-local-1:9Qd0"}
 	golden(t, "daemon", d, func(b *bytes.Buffer) { d.PrintText(b) })

@@ -159,7 +159,7 @@ func (sh *shell) isUsers() bool {
 // checkAll makes every check.
 func (e *examined) checkAll(ctx context.Context) report.Doctor {
 	for _, check := range []func(context.Context){e.nixVersion, e.nixDaemon, e.nixSubstituter, e.nixMany, e.nixLeak, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
-		e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.namespaces, e.writerKeys, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
+		e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.keyBackups, e.namespaces, e.writerKeys, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
 		check(ctx)
 	}
 	d := report.Doctor{Checks: e.checks}

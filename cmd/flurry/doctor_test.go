@@ -181,6 +181,15 @@ func TestDoctorFinds(t *testing.T) {
 			p.down = &report.Problem{ID: "no-daemon", Message: "no daemon answers", Try: []string{"start it"}}
 		}, report.CheckFail, "no daemon answers", "start it"},
 		{"keys.mode", func(p *patient) { p.chmod("/var/lib/flurry/keys/flurry-local-1.sec", 0o644) }, report.CheckFail, "is readable by others (0644)", "chmod 600 /var/lib/flurry/keys/flurry-local-1.sec"},
+		{"keys.backup", func(p *patient) { p.rooted(false) }, report.CheckWarn, "the root key of acme-1 is in /var/lib/flurry/keys/acme-1.sec, and no second copy was ever seen", "flurry new --key /media/stick/acme-1.sec"},
+		{"keys.backup", func(p *patient) { // another key had that name
+			p.rooted(true)
+			p.rooted(false)
+		}, report.CheckWarn, "no second copy was ever seen", "flurry new --key /media/stick/acme-1.sec"},
+		{"keys.backup", func(p *patient) {
+			p.rooted(true)
+			p.put("/var/lib/flurry/keys/acme-1.copied", "{")
+		}, report.CheckSkip, "whether there is a second copy of the root key of acme-1 cannot be read", ""},
 		{"ns.use", func(p *patient) { p.status.Namespaces = nil }, report.CheckWarn, "no namespace is in use", "flurry use NAMESPACE"},
 		{"ns.document", func(p *patient) { p.status.Namespaces[0].Expires = &soon }, report.CheckWarn, "its document is valid until", "ask its publisher"},
 		{"ns.document", func(p *patient) { p.status.Namespaces[0].Serial = 0 }, report.CheckWarn, "nobody who has its document", "--peer HOST"},
@@ -294,6 +303,30 @@ func (p *patient) nixConf(lines ...string) {
 	p.examined.nix.parse([]byte(strings.Join(lines, "\n")), "/nowhere", 0)
 }
 
+// rooted has this machine keep a root key, of which a second copy was seen or not.
+func (p *patient) rooted(copied bool) {
+	p.t.Helper()
+	key, err := nix.NewSecretKey("acme-1", rand.Reader)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.put("/var/lib/flurry/keys/acme-1.sec", key.Text()+"\n")
+	p.chmod("/var/lib/flurry/keys/acme-1.sec", 0o600)
+	p.status.Namespaces[0].Key = key.Public().String()
+	if !copied {
+		return
+	}
+	k := &keyring{dir: p.Root + "/var/lib/flurry/keys"}
+	if noted, err := k.noteCopy(key.Public(), "/media/stick/acme-1.sec", time.Now()); !noted || err != nil {
+		p.t.Fatal(noted, err)
+	}
+	for _, no := range []string{p.Root + "/var/lib/flurry/more.sec", p.Root + "/var/lib/flurry/x/../keys/acme-1.sec", "acme-1.sec", ""} {
+		if noted, err := k.noteCopy(key.Public(), no, time.Now()); noted || err != nil {
+			p.t.Errorf("%q is noted as a second copy, %v", no, err)
+		}
+	}
+}
+
 // hooked has Nix run flurry's hook, which ran so the last time.
 func (p *patient) hooked(last spool.HookRun) {
 	p.t.Helper()
@@ -319,11 +352,14 @@ func TestDoctorWords(t *testing.T) {
 	p := newPatient(t)
 	p.priority = 40
 	p.publishes(func(*report.Writer) {})
+	p.rooted(true)
+	p.status.Namespaces = append(p.status.Namespaces, report.Namespace{Alias: "other-1", Key: p.status.Namespaces[0].Key, Note: "origin x"})
+	p.status.Namespaces[0].Key = ""
 	p.put("/proc/77/environ", "HTTP_PROXY=http://proxy:3128\x00") // which curl does not read
 	p.status.Namespaces[0].Expires = nil
 	var said strings.Builder
 	p.checkAll(t.Context()).PrintText(&said)
-	for _, want := range []string{" and is asked after the gateway (40 > 35)\n", "ok    Nix answers\n", "ok    acme-1: this machine's writer key ci-main-1 counts\n", "ok    acme-1: serial 3, 2 peers hold it\n", "\nall is well.\n"} {
+	for _, want := range []string{" and is asked after the gateway (40 > 35)\n", "ok    Nix answers\n", "ok    a second copy of the root key of other-1 was seen " + time.Now().Format(time.DateOnly) + ", in /media/stick/acme-1.sec\n", "ok    acme-1: this machine's writer key ci-main-1 counts\n", "ok    acme-1: serial 3, 2 peers hold it\n", "\nall is well.\n"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &said)
 		}

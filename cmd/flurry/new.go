@@ -29,7 +29,9 @@ func (sh *shell) newCommand() *cobra.Command {
 		Short:      "make a namespace here, or adopt a Nix signing key as one",
 		Args:       sh.args(0, 1),
 		SuggestFor: []string{"create", "init", "generate"},
-		Example:    "  flurry new acme-1 --root-to /media/stick/acme-1.sec\n  flurry new --key /etc/nix/acme-1.sec",
+		Long: "With --key a Nix signing key that there is becomes the root key. Of a namespace that is here already it says\n" +
+			"that there is a second copy of the root key, which flurry doctor asks for.",
+		Example: "  flurry new acme-1 --root-to /media/stick/acme-1.sec\n  flurry new --key /etc/nix/acme-1.sec",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (keyFile != "") {
 				return usage("flurry new --help", "a namespace is made from a NAME or from --key FILE")
@@ -45,7 +47,7 @@ func (sh *shell) newCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				r.Key = key.Text()
+				r.Key, r.From = key.Text(), placeOf(keyFile)
 			} else if r.Name = args[0]; strings.Contains(r.Name, ":") {
 				return badName(r.Name[:strings.Index(r.Name, ":")+1]+"…", "a name alone, no key; to adopt a key: flurry new --key FILE")
 			}
@@ -68,6 +70,22 @@ func (sh *shell) newCommand() *cobra.Command {
 	f.Var(wordFlag{&r.Share, []string{"lan", "all"}}, "share", "who is given it: `WHOM` is all, or lan: the local network, never announced beyond")
 	f.Lookup("share").DefValue = "all"
 	return cmd
+}
+
+// placeOf is where a file really is; empty: it is no file that lasts.
+func placeOf(file string) string {
+	at, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return ""
+	}
+	info, err := os.Lstat(at)
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	if at, err = filepath.Abs(at); err != nil {
+		return ""
+	}
+	return at
 }
 
 // newElsewhere makes a namespace whose root key is in a file of the person who asked, and nowhere else. The key is on the disk

@@ -55,6 +55,12 @@ func (v verbs) New(ctx context.Context, r control.NewRequest) (report.New, error
 	}
 	n := report.New{Schema: "flurry/new/1", Alias: sp.Alias, Address: sp.Address.String(), KeyFile: v.keys.file(kept.Name()), Adopted: r.Key != "",
 		Serial: d.Value().Serial, Expires: d.Value().Expires}
+	if err == nil && r.From != "" && !r.Elsewhere {
+		var noted bool
+		if noted, err = v.keys.noteCopy(key.Public(), r.From, time.Now()); noted && err == nil {
+			n.Copy = r.From
+		}
+	}
 	if err != nil || !r.Elsewhere {
 		return n, err
 	}
