@@ -100,6 +100,7 @@ type UseRequest struct {
 	Alias     string        `json:"alias,omitempty"`
 	Peers     []string      `json:"peers,omitempty"`
 	Origin    string        `json:"origin,omitempty"` // the URL of the HTTP cache that it is
+	Only      []string      `json:"only,omitempty"`   // take paths of these names alone; none: as it is
 	Wait      time.Duration `json:"wait,omitempty"`   // how long to look for somebody who holds it; 0: a few seconds
 }
 

@@ -48,8 +48,8 @@ func TestRoundTrip(t *testing.T) {
 		{"show a slash", func(ctx context.Context) (any, error) { return c.Show(ctx, ShowRequest{Namespace: "/../a b"}) },
 			ShowRequest{Namespace: "/../a b"}, report.Show{Schema: "flurry/show/1", Alias: "/../a b"}},
 		{"use", func(ctx context.Context) (any, error) {
-			return c.Use(ctx, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Wait: time.Second})
-		}, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Wait: time.Second}, report.Use{Schema: "flurry/use/1", Alias: "x"}},
+			return c.Use(ctx, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Only: []string{"a-*"}, Wait: time.Second})
+		}, UseRequest{Namespace: key, Alias: "x", Peers: []string{"host:1"}, Only: []string{"a-*"}, Wait: time.Second}, report.Use{Schema: "flurry/use/1", Alias: "x"}},
 		{"leave", func(ctx context.Context) (any, error) { return c.Leave(ctx, LeaveRequest{"x", true}) }, LeaveRequest{"x", true}, report.Leave{Schema: "flurry/leave/1", Alias: "x"}},
 		{"new", func(ctx context.Context) (any, error) {
 			return c.New(ctx, NewRequest{"n", "k", "f", true, "a", time.Hour, "lan"})

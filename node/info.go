@@ -48,7 +48,7 @@ func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.
 	if ctx.Err() != nil {
 		return trust.Verified{}, err
 	}
-	n.askAll(ctx, spaces, h)
+	n.askAll(ctx, n.undecided(ctx, spaces, h), h)
 	return n.known(ctx, spaces, h)
 }
 
@@ -104,7 +104,7 @@ func (n *Node) obtainable(ctx context.Context, spaces []Space, h nix.PathHash) b
 			continue
 		}
 		found, err := n.Catalog.Lookup(ctx, sp.Address, h)
-		if err == nil && slices.ContainsFunc(found, func(v trust.Verified) bool { return n.available(ctx, v) }) {
+		if err == nil && slices.ContainsFunc(found, func(v trust.Verified) bool { return sp.gives(v.Path()) && n.available(ctx, v) }) {
 			return true
 		}
 	}
@@ -173,6 +173,9 @@ func (n *Node) candidates(ctx context.Context, spaces []Space, h nix.PathHash) (
 			return nil, err
 		}
 		for _, v := range entries {
+			if !sp.gives(v.Path()) {
+				continue
+			}
 			complete, _, err := n.Catalog.Complete(ctx, v, n.externPresent, n.holeFilled)
 			if err != nil {
 				return nil, err

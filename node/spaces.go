@@ -62,6 +62,8 @@ type Space struct {
 	StopAfter int
 	// Until is how long what is here is given to all although it is mirrored no more; zero: it is not.
 	Until time.Time
+	// Only are globs on the name after the hash: paths of other names are never taken from it. None: all are.
+	Only []string
 	// Origin is the URL of the HTTP cache that this namespace is; "": none.
 	Origin string
 	// Share overrides the node's setting.

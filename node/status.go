@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
@@ -61,6 +62,9 @@ func (n *Node) namespaceStatus(sp Space) report.Namespace {
 		r.Note = n.originNote(sp)
 	case r.Serving == 0 && n.network() != nil:
 		r.Note = "nobody who holds it is connected"
+	}
+	if r.Only = sp.Only; len(r.Only) > 0 {
+		r.Note = strings.TrimPrefix(r.Note+"; only "+strings.Join(r.Only, ", "), "; ")
 	}
 	r.Problems = append(r.Problems, n.documentProblems(sp, stats)...)
 	if r.Serial == 0 && !sp.Publish && sp.Origin == "" {

@@ -149,6 +149,9 @@ func (n *Node) absence(sp Space, h nix.PathHash) string {
 
 // judge says whether v can be had, and if not, why.
 func (n *Node) judge(ctx context.Context, sp Space, v trust.Verified) (report.Why, error) {
+	if sp.Use && !sp.gives(v.Path()) {
+		return whyOnly(sp, v.Path()), nil
+	}
 	if n.isUpstream(v.Address()) {
 		return n.judgeUpstream(ctx, sp, v)
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -23,11 +24,16 @@ type Use struct {
 	Warnings  []Problem  `json:"warnings"`
 	Elsewhere []string   `json:"elsewhere,omitempty"` // caches that it leaves paths to
 	Origin    string     `json:"origin,omitempty"`    // the HTTP cache that it is
+	Only      []string   `json:"only,omitempty"`      // paths of these names alone are taken from it
 }
 
 // PrintText writes what using it brought.
 func (u Use) PrintText(w io.Writer) {
-	fmt.Fprintf(w, "%s is in use: this machine's Nix now accepts what it signs.\n", u.Alias)
+	only := ""
+	if len(u.Only) > 0 {
+		only = " and calls " + strings.Join(u.Only, ", ")
+	}
+	fmt.Fprintf(w, "%s is in use: this machine's Nix now accepts what it signs%s.\n", u.Alias, only)
 	if len(u.Serving) > 0 {
 		fmt.Fprintf(w, "  found %s (%d on the LAN)\n", count(len(u.Serving), "peer", "peers"), u.LAN)
 	}

@@ -16,8 +16,9 @@ type Show struct {
 	Address      string     `json:"address"`
 	About        string     `json:"about,omitempty"`
 	Trusted      bool       `json:"trusted"`
-	Publisher    bool       `json:"publisher"` // a key that may publish to it is on this machine
-	Serial       uint64     `json:"serial"`    // 0: no document is known yet
+	Only         []string   `json:"only,omitempty"` // paths of these names alone are taken from it
+	Publisher    bool       `json:"publisher"`      // a key that may publish to it is on this machine
+	Serial       uint64     `json:"serial"`         // 0: no document is known yet
 	Expires      *time.Time `json:"expires,omitempty"`
 	Synced       *time.Time `json:"synced,omitempty"`
 	Paths        int        `json:"paths"`
@@ -86,6 +87,9 @@ func (s Show) PrintText(w io.Writer, now time.Time) {
 	trust := "not in use here"
 	if s.Trusted {
 		trust = "in use: this machine's Nix accepts what it signs"
+		if len(s.Only) > 0 {
+			trust += " and calls " + strings.Join(s.Only, ", ")
+		}
 	}
 	if s.Publisher {
 		trust += "; you publish here"

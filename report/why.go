@@ -27,6 +27,7 @@ const (
 	WriterGone   Verdict = "revoked"       // published by a writer that was revoked since
 	RanOut       Verdict = "expired"       // published once, and nobody renewed it
 	Frozen       Verdict = "frozen"        // published after the namespace's document expired
+	Only         Verdict = "only"          // published, under a name that this machine does not take from there
 )
 
 // Exit is the exit code that goes with the verdict.

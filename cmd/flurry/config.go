@@ -226,6 +226,33 @@ func checkGlobs(globs []string) error {
 	return nil
 }
 
+// maxOnly is how many names a namespace may be limited to: each is matched against each path that Nix asks for.
+const maxOnly = 256
+
+// checkOnly refuses what limits nothing as it was meant.
+func checkOnly(globs []string) error {
+	if len(globs) > maxOnly {
+		return fmt.Errorf("%d names, at most %d", len(globs), maxOnly)
+	}
+	for _, g := range globs {
+		if strings.ContainsAny(g, "/ ,") || g == "" || len(g) > maxGlob {
+			return fmt.Errorf("%.60q is not a glob of names: those are what stands after the hash, as in widget-*", g)
+		}
+	}
+	return checkGlobs(globs)
+}
+
+// maxGlob is the longest glob of names, in bytes: the name of a store path has at most 211.
+const maxGlob = 512
+
+// onlyOf is what a namespace is limited to. What matches all names is no limit.
+func onlyOf(globs []string) []string {
+	if slices.Contains(globs, "*") {
+		return nil
+	}
+	return globs
+}
+
 // checkNames refuses what can be no user or @group: such a line gives nobody a right, and was meant to.
 func checkNames(names []string) error {
 	for _, n := range names {
@@ -321,6 +348,7 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 		key  string
 		read func() error
 	}{
+		{"only", func() error { sp.Only = onlyOf(f.Only); return checkOnly(f.Only) }},
 		{"quota", func() (err error) { sp.Quota, err = parseSeedQuota(f.Quota); return err }},
 		{"promise", func() (err error) { sp.Promise, err = parsePromise(f.Promise); return err }},
 		{"stop_after_copies", func() (err error) { sp.StopAfter, err = parseStopAfter(f.StopAfter); return err }},

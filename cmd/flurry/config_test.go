@@ -107,6 +107,7 @@ key = "`+acmeKey+`?seed=/ip4/192.0.2.7/tcp/1"
 use = true
 share = "none"
 peers = ["host:9"]
+only = ["widget-*", "libwidget"]
 key_file = "/etc/acme.sec"
 `))
 	if err != nil {
@@ -130,7 +131,7 @@ key_file = "/etc/acme.sec"
 		t.Fatalf("%+v", c.Spaces)
 	}
 	acme := c.Spaces[1]
-	if acme.Alias != "acme" || acme.Address.String() != acmeKey || !acme.Use || acme.Share != node.ShareNone || hints(acme.Peers) != "host:9 /ip4/192.0.2.7/tcp/1" || acme.Declared != "flurry.toml:29" {
+	if acme.Alias != "acme" || acme.Address.String() != acmeKey || !acme.Use || acme.Share != node.ShareNone || hints(acme.Peers) != "host:9 /ip4/192.0.2.7/tcp/1" || acme.Declared != "flurry.toml:29" || !slices.Equal(acme.Only, []string{"widget-*", "libwidget"}) {
 		t.Errorf("%+v", acme)
 	}
 	if c.KeyFiles[acme.Address] != "/etc/acme.sec" || len(c.KeyFiles) != 1 {
@@ -162,10 +163,13 @@ func TestBadConfig(t *testing.T) {
 		"[namespace.a]\nkeey = \"\"":   `x:2: unknown key "keey" in [namespace.a]; did you mean "key"?`,
 		"[store]\nquota=\"1\"\nqq = 1": `x:3: unknown key "qq" in [store]`,
 		// What this version has not.
-		"[store]\ns3 = \"\"":           `x:2: "s3" in [store] is not in this version (flurry ` + version + `)`,
-		"[public]\nlisten = \"\"":      `x:1: [public] is not in this version (flurry ` + version + `)`,
-		"[share]\non_metered = true":   `x:2: "on_metered" in [share] is not in this version (flurry ` + version + `)`,
-		"[namespace.a]\nthreshold = 2": `x:2: "threshold" in [namespace.a] is not in this version (flurry ` + version + `)`,
+		"[store]\ns3 = \"\"":                                                  `x:2: "s3" in [store] is not in this version (flurry ` + version + `)`,
+		"[public]\nlisten = \"\"":                                             `x:1: [public] is not in this version (flurry ` + version + `)`,
+		"[share]\non_metered = true":                                          `x:2: "on_metered" in [share] is not in this version (flurry ` + version + `)`,
+		"[namespace.a]\nkey = \"" + acmeKey + "\"\nonly = [\"[\"]":            `x:3: "only" in [namespace.a]: "[" is not a glob`,
+		"[namespace.a]\nkey = \"" + acmeKey + "\"\nonly = [\"\"]":             `x:3: "only" in [namespace.a]: "" is not a glob of names`,
+		"[namespace.a]\nkey = \"" + acmeKey + "\"\nonly = [\"/nix/store/*\"]": `x:3: "only" in [namespace.a]: "/nix/store/*" is not a glob of names`,
+		"[namespace.a]\nthreshold = 2":                                        `x:2: "threshold" in [namespace.a] is not in this version (flurry ` + version + `)`,
 		// Wrong types.
 		"state = 7":                              `x:1: "state" is a whole number and should be a string`,
 		"[gateway]\nlisten = \"127.0.0.1:1\"":    `x:2: "listen" in [gateway] is a string and should be a list`,

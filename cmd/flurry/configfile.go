@@ -70,6 +70,7 @@ type fileNamespace struct {
 	Key       string   `toml:"key"`
 	Use       bool     `toml:"use,omitempty"`
 	Share     string   `toml:"share,omitempty"`
+	Only      []string `toml:"only,omitempty"` // paths of other names are never taken from it
 	Peers     []string `toml:"peers,omitempty"`
 	Origin    string   `toml:"origin,omitempty"` // the URL of the HTTP cache that it is
 	KeyFile   string   `toml:"key_file,omitempty"`
@@ -116,7 +117,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
 	return []string{"share.on_metered", "share.lan_networks", "network.announce", "network.relay", "network.connections",
-		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold", "namespace.*.only"}
+		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold"}
 }
 
 // defaultFile is an empty file: every key with its default. Where the state and the socket are depends on who runs it.

@@ -73,6 +73,9 @@ func TestSpacesRoundTrip(t *testing.T) {
 		for range i % 3 {
 			sp.Peers = append(sp.Peers, hint(t, fmt.Sprintf("host%d.example:%d", len(sp.Peers), 1000+i)))
 		}
+		if i%2 == 1 {
+			sp.Only = []string{"widget-*", `a"b[0-9]`}
+		}
 		if i == 4 {
 			sp.Peers = []peer.Hint{hint(t, "/ip6/2001:db8::1/udp/7670/quic-v1"), hint(t, "fe80::1%eth0"), hint(t, "seed.acme.example")}
 		}
@@ -105,7 +108,7 @@ func TestSpacesRoundTrip(t *testing.T) {
 
 func equalSpaces(a, b []node.Space) bool {
 	return slices.EqualFunc(a, b, func(x, y node.Space) bool {
-		return x.Alias == y.Alias && x.Address == y.Address && x.Use == y.Use && x.Share == y.Share && x.Publish == y.Publish && x.Declared == y.Declared && slices.Equal(x.Peers, y.Peers)
+		return x.Alias == y.Alias && x.Address == y.Address && x.Use == y.Use && x.Share == y.Share && x.Publish == y.Publish && x.Declared == y.Declared && slices.Equal(x.Only, y.Only) && slices.Equal(x.Peers, y.Peers)
 	})
 }
 

@@ -118,6 +118,13 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 	if moved {
 		sp.Origin = r.Origin
 	}
+	limited := len(r.Only) > 0 && !slices.Equal(sp.Only, onlyOf(r.Only))
+	if limited {
+		if err := checkOnly(r.Only); err != nil {
+			return sp, badOnly(err)
+		}
+		sp.Only = onlyOf(r.Only)
+	}
 	before := len(sp.Peers)
 	for _, p := range append(slices.Clone(r.Peers), hints.Seeds...) {
 		hint, err := peer.ParsePeer(p)
@@ -135,11 +142,13 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 	if !namespace.ValidName(sp.Alias) {
 		return sp, badAlias(sp.Alias)
 	}
-	if sp.Declared != "" && (renamed || moved || len(sp.Peers) > before) {
+	if sp.Declared != "" && (renamed || moved || limited || len(sp.Peers) > before) {
 		return sp, v.spaces.refuseDeclared(sp.Address)
 	}
 	return sp, nil
 }
+
+func badOnly(err error) error { return usage("--only 'widget-*'", "--only: %v", err) }
 
 // used waits until the namespace is synced with somebody, at most wait, and says what is known of it then. Who publishes
 // it from here has nobody to wait for, nor has who has nowhere to look.
@@ -156,7 +165,7 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 		return report.Use{}, err
 	}
 	u := report.Use{Schema: "flurry/use/1", Alias: sp.Alias, Address: s.Address, About: s.About, Serving: s.Serving, Paths: s.Paths,
-		Writers: len(s.Writers), Serial: s.Serial, Publisher: sp.Publish, Synced: synced, Expires: s.Expires, Warnings: []report.Problem{}}
+		Writers: len(s.Writers), Only: sp.Only, Serial: s.Serial, Publisher: sp.Publish, Synced: synced, Expires: s.Expires, Warnings: []report.Problem{}}
 	if u.Elsewhere, err = v.leavesOut(ctx, sp); err != nil {
 		return u, err
 	}
