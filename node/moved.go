@@ -5,26 +5,28 @@ import "time"
 // Moved says that this machine came to another network, or woke up: what was found out about who can be reached is forgotten, and for
 // as long as after a start answers may wait for somebody to be found. It is called once the node runs.
 func (n *Node) Moved() {
-	n.moved.Store(n.Now().UnixNano())
+	now := n.Now() // with its monotonic reading: the clock may be set once there is a network again
+	n.moved.Store(&now)
 	n.peers.forgive()
 	n.upstreams.forgive()
 	n.revision.Add(1)
 }
 
-// graceLeft is the rest of the grace after the start, or after the machine moved; below 0 it is over.
+// graceLeft is the rest of the grace after the start, or after the machine moved; below 0 it is over. Whatever a clock says, no more
+// than all of it is left.
 func (n *Node) graceLeft() time.Duration {
 	since := n.started
-	if at := n.moved.Load(); at != 0 {
-		since = time.Unix(0, at)
+	if at := n.moved.Load(); at != nil {
+		since = *at
 	}
-	return n.settings.Grace - n.Now().Sub(since)
+	return min(n.settings.Grace, n.settings.Grace-n.Now().Sub(since))
 }
 
 // GraceLeft is how much longer than usual a question may take now: the rest of the grace, as long as a namespace in use was never
 // synced, or after a move nobody is connected yet.
 func (n *Node) GraceLeft() time.Duration {
 	left := n.graceLeft()
-	if left > 0 && (len(n.unsynced(n.spaces.inUse(""))) > 0 || n.moved.Load() != 0 && n.network() != nil && !n.peers.any()) {
+	if left > 0 && (len(n.unsynced(n.spaces.inUse(""))) > 0 || n.moved.Load() != nil && n.network() != nil && !n.peers.any()) {
 		return left
 	}
 	return 0

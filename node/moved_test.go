@@ -3,9 +3,11 @@ package node_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/flurry-nix/flurry/catalog/catalogtest"
 	"github.com/flurry-nix/flurry/nix"
@@ -67,6 +69,67 @@ func TestMoved(t *testing.T) {
 		}
 		if left := bob.GraceLeft(); left > 0 {
 			t.Errorf("the grace goes on: %v", left)
+		}
+		alice.stop()
+		bob.stop()
+	})
+}
+
+// TestMovedClock: a clock that is set back after a move, as it is when the machine can ask what time it is, makes the grace no longer.
+func TestMovedClock(t *testing.T) {
+	w := newWorld(t)
+	begun, passed := time.Now(), time.Duration(0)
+	var wrong bool
+	bob := w.boot(&machine{w: w, name: "bob", store: storetest.NewMem(t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{}, share: node.ShareNone, grace: 2 * time.Second,
+		clock: func(time.Time) time.Time {
+			if wrong {
+				return setBack(begun.Add(passed))
+			}
+			return begun.Add(passed)
+		}})
+	bob.stop() // it reads its clock
+	bob.Moved()
+	wrong = true
+	for _, want := range []time.Duration{2 * time.Second, 500 * time.Millisecond, 0} {
+		passed = 2*time.Second - want
+		if left := bob.GraceLeft(); left != want {
+			t.Errorf("%v after a move, with a clock that was set back since, %v are left", passed, left)
+		}
+	}
+}
+
+// setBack is now on a clock that was set back by 10 s: the seconds of its wall reading are less, and its monotonic reading is as it was. The
+// first word of a time with such a reading is 1 bit, 33 bits of seconds and 30 of nanoseconds.
+func setBack(now time.Time) time.Time {
+	*(*uint64)(unsafe.Pointer(&now)) -= 10 << 30
+	return now
+}
+
+// TestMovedWallClock: where nothing but the clock on the wall is known, which is set back after a move, a question waits for the grace all
+// the same, and not for as much longer as the clock was set back.
+func TestMovedWallClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const grace = 2 * time.Second
+		w := newWorld(t)
+		alice := w.machine("alice", node.ShareLAN, nil)
+		a := alice.creates("acme-1")
+		p := alice.nix.build("app", "1", 100_000)
+		alice.publishes("acme-1", p)
+		var back atomic.Int64
+		bob := w.boot(&machine{w: w, name: "bob", store: storetest.NewMem(t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{}, share: node.ShareNone, grace: grace,
+			clock: func(now time.Time) time.Time { return now.Add(-time.Duration(back.Load())) }})
+		bob.meet(alice)
+		bob.uses(a)
+		time.Sleep(time.Minute)
+		w.net.Cut(bob.link.Self().ID, alice.link.Self().ID)
+		synctest.Wait()
+		bob.Moved()
+		back.Store(int64(10 * time.Second))
+		if left := bob.GraceLeft(); left != grace {
+			t.Errorf("%v are left", left)
+		}
+		if took, err := bob.asNix(p); !errors.Is(err, node.ErrNotHere) || took > grace+node.BudgetWAN {
+			t.Errorf("%v after %v", err, took)
 		}
 		alice.stop()
 		bob.stop()

@@ -114,8 +114,8 @@ type Node struct {
 	stats      stats
 
 	started   time.Time
-	moved     atomic.Int64  // when the machine came to another network, nanoseconds of Unix time; 0: never
-	revision  atomic.Uint64 // grows with every change of spaces and providers that may alter an answer
+	moved     atomic.Pointer[time.Time] // when the machine came to another network; nil: never
+	revision  atomic.Uint64             // grows with every change of spaces and providers that may alter an answer
 	mu        sync.Mutex
 	downloads map[downloadKey]*download
 	throughs  map[throughKey]*through

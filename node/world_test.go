@@ -83,6 +83,8 @@ type machine struct {
 	budget  time.Duration // for narinfos; 0: the usual one
 	grace   time.Duration // after a start or a move; 0: none
 	ahead   time.Duration // how far its clock is ahead of the world's
+	// clock is what its clock says when it is another time; nil: just that.
+	clock func(time.Time) time.Time
 	// collect: it collects by itself.
 	collect bool
 	wrap    func(transfer.Handler) transfer.Handler
@@ -137,6 +139,9 @@ func (w *world) boot(m *machine) *machine {
 	w.t.Helper()
 	name, share, wrap := m.name, m.share, m.wrap
 	now := func() time.Time { return w.now().Add(m.ahead) }
+	if m.clock != nil {
+		now = func() time.Time { return m.clock(w.now().Add(m.ahead)) }
+	}
 	c, err := catalog.Open(w.t.Context(), m.kv, m.texts, now, quiet(w.t).With("node", name))
 	if err != nil {
 		w.t.Fatal(err)
