@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/flurry-nix/flurry/internal/durable"
 	"github.com/flurry-nix/flurry/internal/setup"
 	"github.com/flurry-nix/flurry/report"
 )
@@ -85,5 +89,73 @@ func TestSetupMeanwhile(t *testing.T) {
 	out, errs, code = b.asked(another, "setup", "--share", "lan")
 	if code != report.ExitOK || !strings.Contains(out, "nothing to do: flurry is installed") || strings.Contains(out, "done.") {
 		t.Errorf("%d %s%s", code, out, errs)
+	}
+}
+
+// TestSetupTells: what becomes of a file that somebody else made what it is stands in the plan.
+func TestSetupTells(t *testing.T) {
+	const unit = "/etc/systemd/system/flurry.service"
+	b := newBench(t)
+	b.put(unit, "[Service]\n# by hand\n")
+	before := b.tree()
+	if out := b.must("setup", "--yes"); strings.Count(out, "(the one that is there is kept for --undo)") != 1 || !strings.Contains(out, unit+" (the one that is there") {
+		t.Errorf("it was there before:\n%s", out)
+	}
+	b.put("/etc/flurry/flurry.toml", "[gateway]\nlisten = [\"127.0.0.1:7679\"]\n") // so that setup's own files are others
+	if out := b.must("setup", "--yes"); !strings.Contains(out, "flurry.socket\n") || strings.Contains(out, "(the one") || strings.Contains(out, "(it was") {
+		t.Errorf("it is setup's own:\n%s", out)
+	}
+	b.put(unit, "[Service]\n# by hand once more\n")
+	if out := b.must("setup", "--yes"); !strings.Contains(out, unit+" (it was changed since the last setup: that is lost)\n") {
+		t.Errorf("it was changed:\n%s", out)
+	}
+	if err := os.Remove(b.Root + "/etc/flurry/flurry.toml"); err != nil {
+		t.Fatal(err)
+	}
+	if b.must("setup", "--undo", "--yes"); b.tree() != before {
+		t.Errorf("undone:\n%s", b.tree())
+	}
+}
+
+// TestSetupAsksOnce: who has said who is given what this machine uses is not asked again by a newer version.
+func TestSetupAsksOnce(t *testing.T) {
+	b := newBench(t)
+	asked := func(answers string) (errs string, code int) {
+		var out, err strings.Builder
+		env := environment{in: oneByOne{strings.NewReader(answers)}, out: &out, err: &err, machine: b, program: b.program, inTerminal: true, getenv: func(string) string { return "" }}
+		code = run(t.Context(), []string{"setup"}, env)
+		return err.String(), code
+	}
+	if errs, code := asked("lan\ny\n"); code != report.ExitOK || !strings.Contains(errs, "Share what you get") {
+		t.Fatalf("%d %s", code, errs)
+	}
+	b.put("/usr/local/bin/flurry", "the version of last year")
+	if errs, code := asked("y\n"); code != report.ExitOK || strings.Contains(errs, "Share what you get") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+// oneByOne gives no more at once than somebody types.
+type oneByOne struct{ of *strings.Reader }
+
+func (o oneByOne) Read(to []byte) (int, error) { return o.of.Read(to[:1]) }
+
+// TestSetupPurgeInUse: the state stays while a daemon has it open.
+func TestSetupPurgeInUse(t *testing.T) {
+	b := newBench(t)
+	b.must("setup", "--yes")
+	lock, err := durable.TryLock(b.Root + "/var/lib/flurry/lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := b.flurry(0, "setup", "--undo", "--purge", "--yes"); code != report.ExitFailed || !strings.Contains(errs, "another flurry has /var/lib/flurry open") || b.read("/var/lib/flurry/keys/flurry-local-1.sec") == "" {
+		t.Errorf("%d %s", code, errs)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	b.must("setup", "--undo", "--purge", "--yes")
+	if _, err := os.Lstat(b.Root + "/var/lib/flurry"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
 	}
 }

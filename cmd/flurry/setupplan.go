@@ -88,12 +88,12 @@ type plan struct {
 	uid, gid int
 	restarts bool       // the service has to be started anew
 	resocket bool       // and its sockets, which are others
-	owed     [][]string // commands that a setup which did not come to its end has left to run
+	past     setup.Past // what setups before this one did
 }
 
 // owes reports whether a command is left to run.
 func (p *plan) owes(command []string) bool {
-	return slices.ContainsFunc(p.owed, func(o []string) bool { return slices.Equal(o, command) })
+	return slices.ContainsFunc(p.past.Owed, func(o []string) bool { return slices.Equal(o, command) })
 }
 
 func (p *plan) report() report.Setup {
@@ -125,7 +125,7 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 	version, multi := sh.nixFound(ctx)
 	p.head = planHead(version, multi, systemd)
 	var err error
-	if p.owed, err = setup.Owed(sh.machine, site.journal); err != nil {
+	if p.past, err = setup.Look(sh.machine, site.journal); err != nil {
 		return nil, err
 	}
 	for _, part := range []func(context.Context) error{p.program, p.account, p.files, p.key, p.configuration} {
@@ -192,10 +192,18 @@ func (sh *shell) nixFound(ctx context.Context) (version string, multi bool) {
 	return version, sh.machine.IsDir("/nix/var/nix/daemon-socket")
 }
 
-// add adds a step unless it is done.
+// add adds a step unless it is done. Of a file that somebody else made what it is it is told what becomes of that.
 func (p *plan) add(s setup.Step) bool {
 	if s.Done(p.sh.machine) {
 		return false
+	}
+	if s.Path != "" && s.Line == "" && s.Path != p.site.binary { // another program there is what setup is run for
+		switch p.past.Whose(s.Path) {
+		case setup.Before:
+			s.What += " (the one that is there is kept for --undo)"
+		case setup.Changed:
+			s.What += " (it was changed since the last setup: that is lost)"
+		}
 	}
 	p.steps = append(p.steps, s)
 	return true
@@ -371,7 +379,9 @@ func (p *plan) configuration(context.Context) error {
 	if err != nil || configured {
 		return err
 	}
-	p.asksShare = share == ""
+	// Who was asked and wanted the default has no file of it: the units are written after the answer.
+	_, unasked := os.Lstat(p.site.real(filepath.Join(p.site.units, "flurry.service")))
+	p.asksShare = share == "" && unasked != nil
 	if text := p.configText(share); text != "" {
 		p.restarts = true
 		p.add(setup.Step{Verb: "write", What: p.site.config, Lines: strings.Split(strings.TrimSpace(text), "\n"), Path: p.site.config, File: p.file([]byte(text), 0o644)})

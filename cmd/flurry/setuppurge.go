@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/flurry-nix/flurry/internal/durable"
 	"github.com/flurry-nix/flurry/internal/setup"
 	"github.com/flurry-nix/flurry/report"
 )
@@ -17,6 +18,9 @@ import (
 // purge removes the state, and the user that it was.
 func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
 	if sh.machine.IsDir(site.state) {
+		if err := idle(site.state, site.real(site.state)); err != nil {
+			return err
+		}
 		u.Undone = append(u.Undone, "remove "+site.state)
 		if err := removeState(site.real(site.state), u); err != nil {
 			return err
@@ -42,6 +46,19 @@ func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
 		u.Left = append(u.Left, report.UndoneLeft{What: "the user " + serviceUser, Why: err.Error()})
 	}
 	return nil
+}
+
+// idle refuses to take the state away from under a daemon.
+func idle(state, real string) error {
+	lock := filepath.Join(real, "lock")
+	if _, err := os.Stat(lock); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	l, err := durable.TryLock(lock)
+	if err != nil {
+		return storeProblem(state, err)
+	}
+	return l.Unlock()
 }
 
 // flurryHome is the home of the user that is called as the service's. Setup gives it the state directory, which nobody else has.

@@ -73,7 +73,7 @@ func (w *Work) End() (err error) {
 }
 
 // Apply carries out steps in their order. tell is told of each step before it is done. Files and directories that are as they are to
-// be are passed over. What fails, or is killed, leaves the commands that did not run owed (Owed).
+// be are passed over. What fails, or is killed, leaves the commands that did not run owed (Past).
 func (w *Work) Apply(ctx context.Context, steps []Step, tell func(Step)) error {
 	if err := w.Owe(steps); err != nil {
 		return err
@@ -125,17 +125,4 @@ func (w *Work) apply(ctx context.Context, s Step) error {
 func (w *Work) Owe(steps []Step) error {
 	w.bare = false
 	return w.j.owe(steps)
-}
-
-// Owed are the commands that a Work which did not come to its end has left to run: a service whose file is new is not yet
-// started anew. A journal that this process may not read tells of none.
-func Owed(m Machine, dir string) ([][]string, error) {
-	j, err := readJournal(m, dir)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return j.Owed, nil
 }

@@ -470,3 +470,32 @@ func TestCopyDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestLook: whose a file is is known from the journal, which is only looked at.
+func TestLook(t *testing.T) {
+	m := newMachine(t, conf)
+	whose := func(name string, want Whose) {
+		t.Helper()
+		before := m.snapshot()
+		past, err := Look(m, dir)
+		if err != nil || past.Whose(name) != want || m.snapshot() != before {
+			t.Errorf("%s: %v, %v, and not %v", name, past.Whose(name), err, want)
+		}
+	}
+	if got := (Past{}).Whose("/etc/nix/nix.conf"); got != Nobodys {
+		t.Errorf("without a journal: %v", got)
+	}
+	whose("/etc/nix/nix.conf", Before)
+	whose("/etc/flurry.conf", Nobodys)
+	if err := applied(t.Context(), m, m.steps(conf, "1"), nobody); err != nil {
+		t.Fatal(err)
+	}
+	whose("/etc/nix/nix.conf", Ours)
+	whose("/etc/flurry.conf", Ours)
+	whose("/usr/bin/flurry", Ours)
+	if err := errors.Join(os.WriteFile(m.At("/etc/flurry.conf"), []byte("theirs"), 0o644), os.WriteFile(m.At("/etc/nix/nix.conf"), []byte(conf), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	whose("/etc/flurry.conf", Changed)
+	whose("/etc/nix/nix.conf", Before)
+}
