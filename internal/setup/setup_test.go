@@ -15,14 +15,23 @@ import (
 
 var errKilled = errors.New("killed")
 
-// mortal is a machine whose setup is killed at some change: before it, or right after it. Commands switch a line in a file on or
+// kill is when a setup is killed.
+type kill int
+
+const (
+	before kill = iota // before a change
+	within             // when what is new has not got its name yet
+	after              // right after it
+)
+
+// mortal is a machine whose setup is killed at some change. Commands switch a line in a file on or
 // off, so that it can be seen whether they were taken back.
 type mortal struct {
 	Real
-	t     *testing.T
-	left  int  // changes until it is killed; negative: never
-	after bool // the last of them is made
-	ran   []string
+	t    *testing.T
+	left int // changes until it is killed; negative: never
+	kill kill
+	ran  []string
 }
 
 // change is one change.
@@ -31,7 +40,7 @@ func (m *mortal) change(do func() error) error {
 		return errKilled
 	}
 	m.left--
-	if m.left == 0 && !m.after {
+	if m.left == 0 && m.kill != after {
 		return errKilled
 	}
 	if err := do(); err != nil {
@@ -44,6 +53,11 @@ func (m *mortal) change(do func() error) error {
 }
 
 func (m *mortal) Write(name string, f File) error {
+	if m.left == 1 && m.kill == within {
+		if err := os.WriteFile(m.At(Unfinished(name)), f.Data[:len(f.Data)/2], 0o600); err != nil {
+			return err
+		}
+	}
 	return m.change(func() error { return m.Real.Write(name, f) })
 }
 func (m *mortal) Remove(name string) error {
@@ -53,6 +67,11 @@ func (m *mortal) RemoveDir(name string) error {
 	return m.change(func() error { return m.Real.RemoveDir(name) })
 }
 func (m *mortal) MakeDir(name string, mode fs.FileMode, uid, gid int) error {
+	if m.left == 1 && m.kill == within {
+		if err := os.Mkdir(m.At(Unfinished(name)), 0o700); err != nil {
+			return err
+		}
+	}
 	return m.change(func() error { return m.Real.MakeDir(name, mode, uid, gid) })
 }
 
@@ -159,18 +178,21 @@ const conf = "cores = 4\n"
 // TestKilledAnywhere: wherever setup is killed, before a change or after it, Undo leaves the machine byte for byte as it was, and
 // the next setup leaves it complete. And wherever Undo is killed, another one ends it.
 func TestKilledAnywhere(t *testing.T) {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		t.Setenv("TMPDIR", "/dev/shm") // thousands of fsyncs
+	}
 	pristine := newMachine(t, conf)
 	whole := newMachine(t, conf)
 	if err := applied(t.Context(), whole, whole.steps(conf, "2"), nobody); err != nil {
 		t.Fatal(err)
 	}
 	made := regexp.MustCompile(`,\\n  \\"made\\": \[[^]]*\]`) // which of the journal's own directories were made by which run
-	complete, before := made.ReplaceAllString(whole.snapshot(), ""), pristine.snapshot()
+	complete, was := made.ReplaceAllString(whole.snapshot(), ""), pristine.snapshot()
 	most := 0
-	for _, after := range []bool{false, true} {
+	for _, when := range []kill{before, within, after} {
 		for at := 1; ; at++ {
 			m := newMachine(t, conf)
-			m.left, m.after = at, after
+			m.left, m.kill = at, when
 			err := applied(t.Context(), m, m.steps(conf, "2"), nobody)
 			if err == nil {
 				most = max(most, at)
@@ -186,21 +208,21 @@ func TestKilledAnywhere(t *testing.T) {
 			}
 			os.Remove(m.At(dir)) // empty directories, where the journal was not begun
 			os.Remove(m.At("/etc/flurry"))
-			if got := m.snapshot(); got != before {
-				t.Errorf("killed at change %d (made: %v), undone:\n%s\nnot\n%s", at, after, got, before)
+			if got := m.snapshot(); got != was {
+				t.Errorf("killed at change %d (when: %v), undone:\n%s\nnot\n%s", at, when, got, was)
 			}
 			m = newMachine(t, conf)
-			m.left, m.after = at, after
+			m.left, m.kill = at, when
 			_ = applied(t.Context(), m, m.steps(conf, "2"), nobody)
 			m.left = -1
 			if err := applied(t.Context(), m, m.steps(conf, "2"), nobody); err != nil {
 				t.Fatal(err)
 			}
 			if got := made.ReplaceAllString(m.snapshot(), ""); got != complete {
-				t.Errorf("killed at change %d (made: %v), and again:\n%s\nnot\n%s", at, after, got, complete)
+				t.Errorf("killed at change %d (when: %v), and again:\n%s\nnot\n%s", at, when, got, complete)
 			}
-			if left, err := undone(t.Context(), m, silent); err != nil || len(left) > 0 || m.snapshot() != before {
-				t.Errorf("killed at change %d (made: %v), again, and undone: %v, %v\n%s", at, after, left, err, m.snapshot())
+			if left, err := undone(t.Context(), m, silent); err != nil || len(left) > 0 || m.snapshot() != was {
+				t.Errorf("killed at change %d (when: %v), again, and undone: %v, %v\n%s", at, when, left, err, m.snapshot())
 			}
 		}
 		for at := 1; ; at++ {
@@ -211,19 +233,19 @@ func TestKilledAnywhere(t *testing.T) {
 			if err := applied(t.Context(), m, m.steps(conf, "2"), nobody); err != nil { // an upgrade
 				t.Fatal(err)
 			}
-			m.left, m.after = at, after
+			m.left, m.kill = at, when
 			_, err := undone(t.Context(), m, silent)
 			if err == nil {
 				break
 			}
 			m.left = -1
 			if left, err := undone(t.Context(), m, silent); err != nil && !errors.Is(err, ErrNothing) || len(left) > 0 {
-				t.Fatalf("undo killed at change %d (made: %v): %v, %v", at, after, left, err)
+				t.Fatalf("undo killed at change %d (when: %v): %v, %v", at, when, left, err)
 			}
 			os.Remove(m.At(dir)) // which may be left empty, when killed after the last entry
 			os.Remove(m.At("/etc/flurry"))
-			if got := m.snapshot(); got != before {
-				t.Errorf("undo killed at change %d (made: %v), and again:\n%s\nnot\n%s", at, after, got, before)
+			if got := m.snapshot(); got != was {
+				t.Errorf("undo killed at change %d (when: %v), and again:\n%s\nnot\n%s", at, when, got, was)
 			}
 		}
 	}

@@ -22,8 +22,8 @@ var ErrNothing = errors.New("nothing was set up here")
 // Resume takes up what was begun with the journal in dir, to take it back. It has to be ended by End.
 func Resume(m Machine, dir string) (*Work, error) {
 	w, err := lock(m, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNothing
+	if errors.Is(err, fs.ErrNotExist) { // perhaps killed when it was making its directory
+		return nil, errors.Join(m.RemoveDir(Unfinished(dir)), m.RemoveDir(Unfinished(path.Dir(dir))), m.RemoveDir(path.Dir(dir)), ErrNothing)
 	}
 	if err != nil {
 		return nil, err
