@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,13 +26,13 @@ type InPlace interface {
 	// Place has the chunks of a body read from the files of a path.
 	Place(p nix.StorePath, id content.BodyID, b *content.Body) error
 	// Withdraw ends that.
-	Withdraw(p nix.StorePath)
+	Withdraw(p nix.StorePath, id content.BodyID)
 	// Placed reports whether some path has all chunks of a body.
 	Placed(id content.BodyID) bool
-	// Places are the paths that chunks are read from.
-	Places() []nix.StorePath
-	// Check withdraws what is gone, and returns what was made anew.
-	Check(ctx context.Context) ([]nix.StorePath, error)
+	// Places are the paths that chunks are read from, each with every body that it has.
+	Places() iter.Seq2[nix.StorePath, content.BodyID]
+	// Check withdraws what is gone, and tells what was made anew.
+	Check(ctx context.Context, changed func(p nix.StorePath, id content.BodyID)) error
 }
 
 // Installed tells what this machine's Nix knows. *daemon.Store is one.
@@ -48,17 +50,25 @@ type places struct {
 	spare atomic.Int64        // raw bytes that lie in the store as well, at most
 
 	// Of keepPlaces alone.
-	waiting map[placeKey]*toPlace
+	waiting map[waitKey]*toPlace
 
 	mu  sync.Mutex
-	of  map[nix.StorePath][]namespace.Address // who listed what is placed
-	bad map[nix.StorePath]bool                // is not what Nix says: until the next start
+	of  map[place][]namespace.Address // who listed what is placed
+	bad map[nix.StorePath]bool        // is not what Nix says: until the next start
 }
 
-type placeKey struct {
+type waitKey struct {
 	address namespace.Address
 	path    nix.PathHash
 }
+
+// place is a path and what it is cut into: two namespaces may cut one path otherwise.
+type place struct {
+	path nix.StorePath
+	body content.BodyID
+}
+
+func placeOf(v trust.Verified) place { return place{v.Path(), v.Entry().Body} }
 
 // toPlace is a path that Nix was given and may have imported by now.
 type toPlace struct {
@@ -84,7 +94,7 @@ func (w *toPlace) refresh(ctx context.Context, c *catalog.Catalog) error {
 }
 
 func newPlaces(n *Node) *places {
-	return &places{node: n, given: make(chan trust.Verified, placeQueue), waiting: make(map[placeKey]*toPlace), of: make(map[nix.StorePath][]namespace.Address), bad: make(map[nix.StorePath]bool)}
+	return &places{node: n, given: make(chan trust.Verified, placeQueue), waiting: make(map[waitKey]*toPlace), of: make(map[place][]namespace.Address), bad: make(map[nix.StorePath]bool)}
 }
 
 // expect notes that Nix was given a NAR, and will have imported it soon. What finds no room is found by the next round.
@@ -139,7 +149,7 @@ func (p *places) wait(v trust.Verified) {
 	if p.node.worthOf(v.Address()) != worthCached || len(p.waiting) >= placeQueue {
 		return
 	}
-	p.waiting[placeKey{v.Address(), v.Path().Hash()}] = &toPlace{v, p.node.Now().Add(placeWait)}
+	p.waiting[waitKey{v.Address(), v.Path().Hash()}] = &toPlace{v, p.node.Now().Add(placeWait)}
 }
 
 // placeWaiting places those of the given paths that are valid by now.
@@ -161,7 +171,7 @@ func (p *places) placeWaiting(ctx context.Context) error {
 	}
 	placed, err := p.place(ctx, all)
 	for _, v := range placed {
-		delete(p.waiting, placeKey{v.Address(), v.Path().Hash()})
+		delete(p.waiting, waitKey{v.Address(), v.Path().Hash()})
 	}
 	return err
 }
@@ -169,7 +179,7 @@ func (p *places) placeWaiting(ctx context.Context) error {
 // round looks at all that is merely used and here: what is valid is placed, and what is placed and not used any more withdrawn.
 func (p *places) round(ctx context.Context) error {
 	n := p.node
-	known := make(map[nix.StorePath]bool)
+	known := make(map[place]bool)
 	for _, a := range n.Catalog.Namespaces() {
 		if n.worthOf(a) != worthCached {
 			continue
@@ -194,7 +204,7 @@ func (p *places) round(ctx context.Context) error {
 			if !ok {
 				continue
 			}
-			known[v.Path()] = true
+			known[placeOf(v)] = true
 			if some = append(some, v); len(some) == placeBatch {
 				if err := place(); err != nil {
 					return err
@@ -205,9 +215,9 @@ func (p *places) round(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, path := range n.InPlace.Places() {
-		if !known[path] {
-			p.withdraw(path)
+	for path, body := range n.InPlace.Places() {
+		if at := (place{path, body}); !known[at] {
+			p.withdraw(at)
 		}
 	}
 	return nil
@@ -284,7 +294,7 @@ func (p *places) placeOne(ctx context.Context, v trust.Verified) (bool, error) {
 	p.mu.Lock()
 	bad := p.bad[path]
 	p.mu.Unlock()
-	if bad || n.InPlace.Placed(v.Entry().Body) && p.listed(path, v.Address()) {
+	if bad || n.InPlace.Placed(v.Entry().Body) && p.listed(v) {
 		return true, nil
 	}
 	b, err := n.localBody(ctx, v.Entry().Body)
@@ -294,9 +304,9 @@ func (p *places) placeOne(ctx context.Context, v trust.Verified) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	p.list(path, v.Address())
+	p.list(v)
 	if err := n.InPlace.Place(path, b.id, b.body); err != nil {
-		p.unlist(path)
+		p.unlistOne(v)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -313,61 +323,68 @@ func (p *places) placeOne(ctx context.Context, v trust.Verified) (bool, error) {
 	return true, err
 }
 
-func (p *places) listed(path nix.StorePath, a namespace.Address) bool {
+func (p *places) listed(v trust.Verified) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, one := range p.of[path] {
-		if one == a {
-			return true
-		}
+	return slices.Contains(p.of[placeOf(v)], v.Address())
+}
+
+func (p *places) list(v trust.Verified) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := placeOf(v); !slices.Contains(p.of[at], v.Address()) {
+		p.of[at] = append(p.of[at], v.Address())
 	}
-	return false
 }
 
-func (p *places) list(path nix.StorePath, a namespace.Address) {
+func (p *places) unlistOne(v trust.Verified) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.of[path] = append(p.of[path], a)
+	at := placeOf(v)
+	if p.of[at] = slices.DeleteFunc(p.of[at], func(a namespace.Address) bool { return a == v.Address() }); len(p.of[at]) == 0 {
+		delete(p.of, at)
+	}
 }
 
-func (p *places) unlist(path nix.StorePath) []namespace.Address {
+func (p *places) unlist(at place) []namespace.Address {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	of := p.of[path]
-	delete(p.of, path)
+	of := p.of[at]
+	delete(p.of, at)
 	return of
 }
 
-func (p *places) withdraw(path nix.StorePath) {
-	p.unlist(path)
-	p.node.InPlace.Withdraw(path)
+func (p *places) withdraw(at place) {
+	p.unlist(at)
+	p.node.InPlace.Withdraw(at.path, at.body)
 }
 
 // check looks after what is placed: what is gone is withdrawn, of what was made anew Nix is asked whether it is what it was. As
 // long as Nix does not answer it stays placed: what is read of it is verified.
 func (p *places) check(ctx context.Context) error {
 	n := p.node
-	changed, err := n.InPlace.Check(ctx)
+	var changed []place
+	err := n.InPlace.Check(ctx, func(path nix.StorePath, id content.BodyID) { changed = append(changed, place{path, id}) })
 	if err != nil || len(changed) == 0 {
 		return err
 	}
-	if _, err := n.Installed.Infos(ctx, changed); err != nil {
+	if _, err := n.Installed.Infos(ctx, []nix.StorePath{changed[0].path}); err != nil {
 		return err
 	}
 	var all []trust.Verified
-	for _, path := range changed {
-		for _, a := range p.unlist(path) {
-			entries, err := n.Catalog.Lookup(ctx, a, path.Hash())
+	for _, at := range changed {
+		for _, a := range p.unlist(at) {
+			entries, err := n.Catalog.Lookup(ctx, a, at.path.Hash())
 			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 				return err
 			}
 			for _, v := range entries {
-				if v.Path() == path {
+				if placeOf(v) == at {
 					all = append(all, v)
 				}
 			}
 		}
-		n.InPlace.Withdraw(path)
+		n.InPlace.Withdraw(at.path, at.body)
 	}
 	n.bodies.forget()
 	if _, err := p.place(ctx, all); err != nil {
@@ -384,7 +401,7 @@ func (p *places) check(ctx context.Context) error {
 // LostPlace notes that a path that chunks were read from is gone, or is not what it was: this node has its content no more.
 func (n *Node) LostPlace(path nix.StorePath, id content.BodyID, why error) {
 	p := n.places
-	of := p.unlist(path)
+	of := p.unlist(place{path, id})
 	n.bodies.forget() // others may have shared chunks with it
 	switch {
 	case errors.Is(why, fs.ErrNotExist):

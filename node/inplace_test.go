@@ -113,7 +113,15 @@ func (w *world) settler(name string) *machine {
 // places waits until n paths of m are served in place.
 func (m *machine) places(n int) {
 	m.w.t.Helper()
-	m.eventually("to serve in place", func() bool { return len(m.InPlace.Places()) == n })
+	m.eventually("to serve in place", func() bool { return m.placed() == n })
+}
+
+// placed counts what is served in place.
+func (m *machine) placed() (n int) {
+	for range m.InPlace.Places() {
+		n++
+	}
+	return n
 }
 
 // TestServedInPlace: what Nix has imported is not kept a second time, is given to others all the same, and once Nix has
@@ -266,7 +274,7 @@ func TestLostWithoutFault(t *testing.T) {
 	id := bob.entry(a, app).Body
 	bob.disk.imports(alice.nix, app)
 	bob.places(1)
-	bob.InPlace.Withdraw(app)
+	bob.InPlace.Withdraw(app, id)
 	bob.LostPlace(app, id, fmt.Errorf("body %s: %w", id, store.ErrNotFound))
 	bob.gets(alice, app)
 	bob.places(1)
@@ -294,7 +302,7 @@ func TestRemadeOtherwise(t *testing.T) {
 	bob.disk.infos[app] = info
 	bob.disk.stamps[app]++
 	bob.disk.mu.Unlock()
-	bob.eventuallyWithin(time.Minute, "to withdraw it", func() bool { return len(bob.InPlace.Places()) == 0 }) // it looks every 15 s
+	bob.eventuallyWithin(time.Minute, "to withdraw it", func() bool { return bob.placed() == 0 }) // it looks every 15 s
 	bob.eventually("to take back the announcement", func() bool { return !announced() })
 }
 

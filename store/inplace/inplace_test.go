@@ -74,6 +74,18 @@ func (s *shelf) lostTo(p nix.StorePath) error {
 // put makes a path of files that name it and others, and returns its body and its chunks.
 func (s *shelf) put(name string, files map[string][]byte, references ...nix.StorePath) (nix.StorePath, *content.Body, map[store.Key][]byte) {
 	s.t.Helper()
+	p := s.write(name, files)
+	hashes := []nix.PathHash{p.Hash()}
+	for _, r := range references {
+		hashes = append(hashes, r.Hash())
+	}
+	body, chunks := s.cut(p, hashes)
+	return p, body, chunks
+}
+
+// write makes a path of files.
+func (s *shelf) write(name string, files map[string][]byte) nix.StorePath {
+	s.t.Helper()
 	p, err := nix.ParseStorePath("/nix/store/" + name)
 	if err != nil {
 		s.t.Fatal(err)
@@ -84,10 +96,12 @@ func (s *shelf) put(name string, files map[string][]byte, references ...nix.Stor
 			s.t.Fatal(err)
 		}
 	}
-	hashes := []nix.PathHash{p.Hash()}
-	for _, r := range references {
-		hashes = append(hashes, r.Hash())
-	}
+	return p
+}
+
+// cut returns the body and the chunks of a path, with hashes taken out. The body goes into the store below.
+func (s *shelf) cut(p nix.StorePath, hashes []nix.PathHash) (*content.Body, map[store.Key][]byte) {
+	s.t.Helper()
 	var mu sync.Mutex
 	chunks := make(map[store.Key][]byte)
 	split := content.NewSplitter(s.t.Context(), content.SplitOptions{Candidates: hashes, Put: func(id content.ChunkID, data []byte) error {
@@ -111,7 +125,24 @@ func (s *shelf) put(name string, files map[string][]byte, references ...nix.Stor
 	if err := errors.Join(store.Receive(s.t.Context(), b, s.codec, store.BodyKey(done.Body.ID()), done.Body.Append(nil)), b.Commit(s.t.Context())); err != nil {
 		s.t.Fatal(err)
 	}
-	return p, done.Body, chunks
+	return done.Body, chunks
+}
+
+// changed is what Check tells of.
+func (s *shelf) changed() (all []nix.StorePath) {
+	s.t.Helper()
+	if err := s.store.Check(s.t.Context(), func(p nix.StorePath, _ content.BodyID) { all = append(all, p) }); err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+// places counts what is placed.
+func (s *shelf) places() (n int) {
+	for range s.store.Places() {
+		n++
+	}
+	return n
 }
 
 func (s *shelf) place(p nix.StorePath, b *content.Body) {
@@ -205,8 +236,8 @@ func TestPlacedChunksAreRead(t *testing.T) {
 	if n, bytes := s.store.Size(); n != 2 || bytes != bodies[0].Size+bodies[1].Size {
 		t.Errorf("%d paths of %d bytes", n, bytes)
 	}
-	s.store.Withdraw(one)
-	if s.store.Placed(bodies[1].ID()) || !s.store.Placed(bodies[0].ID()) || len(s.store.Places()) != 1 {
+	s.store.Withdraw(one, bodies[1].ID())
+	if s.store.Placed(bodies[1].ID()) || !s.store.Placed(bodies[0].ID()) || s.places() != 1 {
 		t.Error("what is withdrawn is placed, or what is not is not")
 	}
 	for k, raw := range chunks[1] {
@@ -226,22 +257,63 @@ func TestSharedChunks(t *testing.T) {
 	s.place(one, bodies[1])
 	s.place(two, bodies[2])
 	s.place(one, bodies[1])
-	s.store.Withdraw(two)
+	s.store.Withdraw(two, bodies[2].ID())
 	for k, raw := range chunks[1] {
 		if !s.has(k, raw) {
 			t.Errorf("%v went with another path", k)
 		}
 	}
 	s.place(two, bodies[2])
-	s.store.Withdraw(one)
+	s.store.Withdraw(one, bodies[1].ID())
 	for k, raw := range chunks[2] {
 		if !s.has(k, raw) {
 			t.Errorf("%v went with another path", k)
 		}
 	}
-	s.store.Withdraw(two)
-	if tb := s.store.table; len(tb.first)+len(tb.others)+len(tb.places)+len(tb.bodies) != 0 || tb.bytes != 0 || s.store.ready.cost != 0 {
+	s.store.Withdraw(two, bodies[2].ID())
+	if tb := s.store.table; len(tb.first)+len(tb.others)+len(tb.places)+len(tb.bodies)+len(tb.paths) != 0 || tb.bytes != 0 || s.store.ready.cost != 0 {
 		t.Errorf("something is left: %d, %d, %d, %d, %d bytes, %d of memory", len(tb.first), len(tb.others), len(tb.places), len(tb.bodies), tb.bytes, s.store.ready.cost)
+	}
+}
+
+// TestTwoBodies: two that cut one path otherwise do not take its place from each other.
+func TestTwoBodies(t *testing.T) {
+	s := newShelf(t)
+	lib, one, _, bodies, chunks := s.widgets()
+	other, otherChunks := s.cut(one, []nix.PathHash{lib.Hash()}) // one's own hash stays in
+	if other.ID() == bodies[1].ID() {
+		t.Fatal("it is cut the same way")
+	}
+	both := func() {
+		t.Helper()
+		for _, of := range []map[store.Key][]byte{chunks[1], otherChunks} {
+			for k, raw := range of {
+				if !s.has(k, raw) {
+					t.Errorf("%v is not here", k)
+				}
+			}
+		}
+	}
+	s.place(one, bodies[1])
+	s.place(one, other)
+	both()
+	if n, bytes := s.store.Size(); n != 1 || bytes != other.Size || s.places() != 2 {
+		t.Errorf("%d paths of %d bytes in %d places", n, bytes, s.places())
+	}
+	s.stamps[one] = 7
+	if changed := s.changed(); len(changed) != 2 {
+		t.Errorf("%v was made anew", changed)
+	}
+	s.place(one, other)
+	both()
+	s.store.Withdraw(one, bodies[1].ID())
+	for k, raw := range otherChunks {
+		if !s.has(k, raw) {
+			t.Errorf("%v went with the other body", k)
+		}
+	}
+	if n, bytes := s.store.Size(); s.store.Placed(bodies[1].ID()) || !s.store.Placed(other.ID()) || n != 1 || bytes != other.Size {
+		t.Errorf("one of them is left: %v, %v, %d paths of %d bytes", s.store.Placed(bodies[1].ID()), s.store.Placed(other.ID()), n, bytes)
 	}
 }
 
@@ -300,16 +372,16 @@ func TestCheck(t *testing.T) {
 	for i, p := range []nix.StorePath{lib, one, two} {
 		s.place(p, bodies[i])
 	}
-	if changed, err := s.store.Check(t.Context()); err != nil || len(changed) != 0 || len(s.lost) != 0 {
-		t.Fatalf("%v, %v, %v", changed, s.lost, err)
+	if changed := s.changed(); len(changed) != 0 || len(s.lost) != 0 {
+		t.Fatalf("%v, %v", changed, s.lost)
 	}
 	s.stamps[two] = 7
 	if err := os.RemoveAll(s.file(one)); err != nil {
 		t.Fatal(err)
 	}
-	changed, err := s.store.Check(t.Context())
-	if err != nil || len(changed) != 1 || changed[0] != two || !errors.Is(s.lostTo(one), fs.ErrNotExist) || len(s.lost) != 1 {
-		t.Errorf("%v, %v, %v", changed, s.lost, err)
+	changed := s.changed()
+	if len(changed) != 1 || changed[0] != two || !errors.Is(s.lostTo(one), fs.ErrNotExist) || len(s.lost) != 1 {
+		t.Errorf("%v, %v", changed, s.lost)
 	}
 	if s.store.Placed(bodies[1].ID()) || !s.store.Placed(bodies[2].ID()) {
 		t.Error("what is gone is placed, or what was made anew is not until somebody says so")
@@ -419,8 +491,8 @@ func TestReadyIsBounded(t *testing.T) {
 	for e := r.order.Front(); e != nil; e = e.Next() {
 		sum += e.Value.(*opened).cost()
 	}
-	if sum != r.cost || r.order.Len() != len(r.byPath) || r.order.Len() != 40 {
-		t.Errorf("%d paths, %d known, cost %d, not %d", r.order.Len(), len(r.byPath), r.cost, sum)
+	if sum != r.cost || r.order.Len() != len(r.byPlace) || r.order.Len() != 40 {
+		t.Errorf("%d paths, %d known, cost %d, not %d", r.order.Len(), len(r.byPlace), r.cost, sum)
 	}
 	big := *r.order.Front().Value.(*opened)
 	for i := range 100 {
@@ -487,12 +559,10 @@ func TestReadAtOnce(t *testing.T) {
 	}
 	for range 50 {
 		s.place(two, bodies[2])
-		s.store.Withdraw(one)
+		s.store.Withdraw(one, bodies[1].ID())
 		s.place(one, bodies[1])
-		s.store.Withdraw(two)
-		if _, err := s.store.Check(t.Context()); err != nil {
-			t.Error(err)
-		}
+		s.store.Withdraw(two, bodies[2].ID())
+		s.changed()
 	}
 	close(done)
 	all.Wait()

@@ -24,19 +24,19 @@ func (o *opened) cost() int {
 	return o.nar.Cost() + 56*len(o.body.Chunks) + 28*len(o.body.Rewrites) + 512
 }
 
-// ready keeps the paths that were read last, within openBytes.
+// ready keeps the places that were read last, within openBytes.
 type ready struct {
-	cost   int
-	order  *list.List // of *opened, last used first
-	byPath map[nix.StorePath]*list.Element
+	cost    int
+	order   *list.List // of *opened, last used first
+	byPlace map[placeKey]*list.Element
 }
 
 func newReady() *ready {
-	return &ready{order: list.New(), byPath: make(map[nix.StorePath]*list.Element)}
+	return &ready{order: list.New(), byPlace: make(map[placeKey]*list.Element)}
 }
 
 func (r *ready) get(p *place) *opened {
-	e, ok := r.byPath[p.path]
+	e, ok := r.byPlace[p.placeKey]
 	if !ok || e.Value.(*opened).place != p {
 		return nil
 	}
@@ -45,18 +45,18 @@ func (r *ready) get(p *place) *opened {
 }
 
 func (r *ready) put(o *opened) {
-	r.drop(o.place.path)
-	r.byPath[o.place.path] = r.order.PushFront(o)
+	r.drop(o.place.placeKey)
+	r.byPlace[o.place.placeKey] = r.order.PushFront(o)
 	r.cost += o.cost()
 	for r.cost > openBytes && r.order.Len() > 1 {
-		r.drop(r.order.Back().Value.(*opened).place.path)
+		r.drop(r.order.Back().Value.(*opened).place.placeKey)
 	}
 }
 
-func (r *ready) drop(p nix.StorePath) {
-	if e, ok := r.byPath[p]; ok {
+func (r *ready) drop(k placeKey) {
+	if e, ok := r.byPlace[k]; ok {
 		r.cost -= r.order.Remove(e).(*opened).cost()
-		delete(r.byPath, p)
+		delete(r.byPlace, k)
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *Store) open(ctx context.Context, p *place) (*opened, error) {
 	o = &opened{p, nar, body, body.Index(), rewriter}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.table.places[p.path] == p {
+	if s.table.places[p.placeKey] == p {
 		s.ready.put(o)
 	}
 	return o, nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -27,7 +29,7 @@ type Paths interface {
 	Short(err error) bool
 }
 
-// Lost is told that a path was withdrawn from the table because of err: an fs.ErrNotExist when Nix has collected it, a
+// Lost is told that a body was withdrawn from the table with a path because of err: an fs.ErrNotExist when Nix has collected it, a
 // store.ErrNotFound or store.ErrCorrupt when its body is not in the store below any more. Anything else is the path's fault.
 type Lost func(p nix.StorePath, body content.BodyID, err error)
 
@@ -49,8 +51,8 @@ func New(below store.Collector, codec *store.Codec, paths Paths, lost Lost) *Sto
 }
 
 // Place has the chunks of a body read from the files of a path, whose NAR they and the path's hashes make up: its user has
-// proven that, and that the path is valid. Placing a path again replaces what was placed. ErrManyFiles of package nix says
-// that it has too many files.
+// proven that, and that the path is valid. A path may have several bodies; placing one again replaces what was placed.
+// ErrManyFiles of package nix says that it has too many files.
 func (s *Store) Place(p nix.StorePath, id content.BodyID, b *content.Body) error {
 	stamp, err := s.paths.Stamp(p)
 	if err != nil {
@@ -65,28 +67,28 @@ func (s *Store) Place(p nix.StorePath, id content.BodyID, b *content.Body) error
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready.drop(p)
-	s.table.add(&place{path: p, body: id, size: b.Size, stamp: stamp}, b.Chunks)
+	k := placeKey{p, id}
+	s.ready.drop(k)
+	s.table.add(&place{placeKey: k, size: b.Size, stamp: stamp}, b.Chunks)
 	return nil
 }
 
-// Withdraw ends the reading from a path. Nobody is told.
-func (s *Store) Withdraw(p nix.StorePath) { s.withdraw(p) }
-
-func (s *Store) withdraw(p nix.StorePath) *place {
+// Withdraw ends the reading of a body's chunks from a path. Nobody is told.
+func (s *Store) Withdraw(p nix.StorePath, id content.BodyID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready.drop(p)
-	return s.table.remove(p)
+	k := placeKey{p, id}
+	s.ready.drop(k)
+	s.table.remove(k)
 }
 
 // lose withdraws what a reading found not to be what it was, unless it was placed anew meanwhile.
 func (s *Store) lose(p *place, why error) {
 	s.mu.Lock()
-	current := s.table.places[p.path] == p
+	current := s.table.places[p.placeKey] == p
 	if current {
-		s.ready.drop(p.path)
-		s.table.remove(p.path)
+		s.ready.drop(p.placeKey)
+		s.table.remove(p.placeKey)
 	}
 	s.mu.Unlock()
 	if current {
@@ -101,46 +103,47 @@ func (s *Store) Placed(id content.BodyID) bool {
 	return s.table.bodies[id] > 0
 }
 
-// Places are the paths that chunks are read from, in no order.
-func (s *Store) Places() []nix.StorePath {
+// Places are the paths that chunks are read from, each with every body that it has, in no order.
+func (s *Store) Places() iter.Seq2[nix.StorePath, content.BodyID] {
+	places := s.places()
+	return func(yield func(nix.StorePath, content.BodyID) bool) {
+		for _, p := range places {
+			if !yield(p.path, p.body) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) places() []*place {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := make([]nix.StorePath, 0, len(s.table.places))
-	for p := range s.table.places {
-		all = append(all, p)
-	}
-	return all
+	return slices.Collect(maps.Values(s.table.places))
 }
 
 // Size is how many paths chunks are read from, and how many bytes their NARs have.
 func (s *Store) Size() (paths int, bytes uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.table.places), s.table.bytes
+	return len(s.table.paths), s.table.bytes
 }
 
-// Check looks whether the paths are there, and as they were when they were placed. What is gone is withdrawn; what was made
-// anew is returned: whether it is what it was is for Nix to say, and then it is to be placed again.
-func (s *Store) Check(ctx context.Context) (changed []nix.StorePath, err error) {
-	s.mu.RLock()
-	places := make([]*place, 0, len(s.table.places))
-	for _, p := range s.table.places {
-		places = append(places, p)
-	}
-	s.mu.RUnlock()
-	for _, p := range places {
+// Check looks whether the paths are there, and as they were when they were placed. What is gone is withdrawn; changed is told of
+// what was made anew: whether it is what it was is for Nix to say, and then it is to be placed again.
+func (s *Store) Check(ctx context.Context, changed func(p nix.StorePath, id content.BodyID)) error {
+	for _, p := range s.places() {
 		if ctx.Err() != nil {
-			return changed, ctx.Err()
+			return ctx.Err()
 		}
 		stamp, err := s.paths.Stamp(p.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			s.lose(p, err)
 		case err != nil || stamp != p.stamp:
-			changed = append(changed, p.path)
+			changed(p.path, p.body)
 		}
 	}
-	return changed, nil
+	return nil
 }
 
 // Has reports whether k is in the store below or, a chunk, in a path.

@@ -8,10 +8,15 @@ import (
 	"github.com/flurry-nix/flurry/nix"
 )
 
-// place is a path that chunks are read from. It never changes.
+// placeKey names a place. Two namespaces may cut one path into chunks otherwise: each body of it has a place of its own.
+type placeKey struct {
+	path nix.StorePath
+	body content.BodyID
+}
+
+// place is a path that the chunks of a body are read from. It never changes.
 type place struct {
-	path   nix.StorePath
-	body   content.BodyID
+	placeKey
 	size   uint64 // of its NAR
 	stamp  uint64
 	hashes []uint64 // of its chunks, each once
@@ -27,15 +32,16 @@ type ref struct {
 // and nobody can make them do so.
 type table struct {
 	seed   maphash.Seed
-	places map[nix.StorePath]*place
+	places map[placeKey]*place
 	bodies map[content.BodyID]int // how many places have it
-	bytes  uint64
+	paths  map[nix.StorePath]int  // how many places it is
+	bytes  uint64                 // of the NARs of paths
 	first  map[uint64]ref
 	others map[uint64][]ref // where more than one place has it
 }
 
 func newTable() *table {
-	return &table{seed: maphash.MakeSeed(), places: make(map[nix.StorePath]*place), bodies: make(map[content.BodyID]int), first: make(map[uint64]ref), others: make(map[uint64][]ref)}
+	return &table{seed: maphash.MakeSeed(), places: make(map[placeKey]*place), bodies: make(map[content.BodyID]int), paths: make(map[nix.StorePath]int), first: make(map[uint64]ref), others: make(map[uint64][]ref)}
 }
 
 func (t *table) hash(id content.ChunkID) uint64 { return maphash.Comparable(t.seed, id) }
@@ -55,12 +61,14 @@ func (t *table) find(id content.ChunkID) []ref {
 	return append([]ref{r}, t.others[h]...)
 }
 
-// add puts p in the place of one with the same path.
+// add puts p in the place of one with the same path and body.
 func (t *table) add(p *place, chunks []content.Piece) {
-	t.remove(p.path)
-	t.places[p.path] = p
+	t.remove(p.placeKey)
+	t.places[p.placeKey] = p
 	t.bodies[p.body]++
-	t.bytes += p.size
+	if t.paths[p.path]++; t.paths[p.path] == 1 {
+		t.bytes += p.size
+	}
 	p.hashes = make([]uint64, 0, len(chunks))
 	for i, c := range chunks {
 		h, r := t.hash(c.ID), ref{p, uint32(i)}
@@ -77,17 +85,20 @@ func (t *table) add(p *place, chunks []content.Piece) {
 	}
 }
 
-// remove takes a path out, and returns what was there.
-func (t *table) remove(path nix.StorePath) *place {
-	p := t.places[path]
+// remove takes a place out, if there is such a one.
+func (t *table) remove(k placeKey) {
+	p := t.places[k]
 	if p == nil {
-		return nil
+		return
 	}
-	delete(t.places, path)
+	delete(t.places, k)
 	if t.bodies[p.body]--; t.bodies[p.body] == 0 {
 		delete(t.bodies, p.body)
 	}
-	t.bytes -= p.size
+	if t.paths[p.path]--; t.paths[p.path] == 0 {
+		delete(t.paths, p.path)
+		t.bytes -= p.size
+	}
 	for _, h := range p.hashes {
 		rest := slices.DeleteFunc(append([]ref{t.first[h]}, t.others[h]...), func(r ref) bool { return r.place == p })
 		delete(t.others, h)
@@ -99,5 +110,4 @@ func (t *table) remove(path nix.StorePath) *place {
 			t.others[h] = rest[1:]
 		}
 	}
-	return p
 }
