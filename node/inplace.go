@@ -52,9 +52,10 @@ type places struct {
 	// Of keepPlaces alone.
 	waiting map[waitKey]*toPlace
 
-	mu  sync.Mutex
-	of  map[place][]namespace.Address // who listed what is placed
-	bad map[nix.StorePath]bool        // is not what Nix says: until the next start
+	mu   sync.Mutex
+	of   map[place][]namespace.Address // who listed what is placed
+	lent map[place]int                 // how many copy it just now
+	bad  map[nix.StorePath]bool        // is not what Nix says: until the next start
 }
 
 type waitKey struct {
@@ -94,7 +95,7 @@ func (w *toPlace) refresh(ctx context.Context, c *catalog.Catalog) error {
 }
 
 func newPlaces(n *Node) *places {
-	return &places{node: n, given: make(chan trust.Verified, placeQueue), waiting: make(map[waitKey]*toPlace), of: make(map[place][]namespace.Address), bad: make(map[nix.StorePath]bool)}
+	return &places{node: n, given: make(chan trust.Verified, placeQueue), waiting: make(map[waitKey]*toPlace), of: make(map[place][]namespace.Address), lent: make(map[place]int), bad: make(map[nix.StorePath]bool)}
 }
 
 // expect notes that Nix was given a NAR, and will have imported it soon. What finds no room is found by the next round.
@@ -215,10 +216,14 @@ func (p *places) round(ctx context.Context) error {
 			return err
 		}
 	}
+	gone := false
 	for path, body := range n.InPlace.Places() {
-		if at := (place{path, body}); !known[at] {
-			p.withdraw(at)
+		if at := (place{path, body}); !known[at] && p.withdraw(at) {
+			gone = true
 		}
+	}
+	if gone {
+		n.bodies.forget() // some are whole no more
 	}
 	return nil
 }
@@ -248,21 +253,12 @@ func (p *places) held(ctx context.Context, a namespace.Address, use catalog.Body
 // place asks Nix about paths, and places those that are valid and what was published. It returns those that need not be asked
 // about again.
 func (p *places) place(ctx context.Context, all []trust.Verified) (settled []trust.Verified, err error) {
-	n := p.node
 	if len(all) == 0 {
 		return nil, nil
 	}
-	paths := make([]nix.StorePath, len(all))
-	for i, v := range all {
-		paths[i] = v.Path()
-	}
-	infos, err := n.Installed.Infos(ctx, paths)
+	valid, err := p.valid(ctx, all)
 	if err != nil {
 		return nil, err
-	}
-	valid := make(map[nix.StorePath]daemon.PathInfo, len(infos))
-	for _, info := range infos {
-		valid[info.Path] = info
 	}
 	for _, v := range all {
 		info, ok := valid[v.Path()]
@@ -291,10 +287,7 @@ func (p *places) placeOne(ctx context.Context, v trust.Verified) (bool, error) {
 	if proven, err := n.Catalog.Proven(ctx, v); err != nil || !proven || !v.Entry().HasBody() {
 		return false, err
 	}
-	p.mu.Lock()
-	bad := p.bad[path]
-	p.mu.Unlock()
-	if bad || n.InPlace.Placed(v.Entry().Body) && p.listed(v) {
+	if p.isBad(path) || n.InPlace.Placed(v.Entry().Body) && p.listed(v) {
 		return true, nil
 	}
 	b, err := n.localBody(ctx, v.Entry().Body)
@@ -354,9 +347,22 @@ func (p *places) unlist(at place) []namespace.Address {
 	return of
 }
 
-func (p *places) withdraw(at place) {
-	p.unlist(at)
+// withdraw ends the serving of what nobody copies just now, and reports whether it did.
+func (p *places) withdraw(at place) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lent[at] > 0 {
+		return false
+	}
+	delete(p.of, at)
 	p.node.InPlace.Withdraw(at.path, at.body)
+	return true
+}
+
+func (p *places) isBad(path nix.StorePath) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bad[path]
 }
 
 // check looks after what is placed: what is gone is withdrawn, of what was made anew Nix is asked whether it is what it was. As

@@ -315,3 +315,66 @@ func (m *machine) entry(a namespace.Address, p nix.StorePath) *namespace.Entry {
 	}
 	return entries[0].Entry()
 }
+
+// TestPromisedLater: what was merely used, and lies in /nix/store alone, is copied from there when it comes to be promised to others,
+// also after a restart and when nobody else has it. What Nix has of another build is not.
+func TestPromisedLater(t *testing.T) {
+	for name, promise := range map[string]func(*node.Space){
+		"mirrored":  func(sp *node.Space) { sp.Seed = true },
+		"published": func(sp *node.Space) { sp.Publish = true },
+		"until":     func(sp *node.Space) { sp.Until = time.Now().Add(time.Hour) },
+	} {
+		for _, restarts := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, restarted: %v", name, restarts), func(t *testing.T) {
+				w := newWorld(t)
+				alice, bob, carol := w.keeper("alice"), w.settler("bob"), w.keeper("carol")
+				a := alice.creates("acme-1")
+				app, other := alice.nix.build("app", "1", 500_000), alice.nix.build("other", "1", 200_000)
+				id := alice.publishesFor("acme-1", app)[0]
+				alice.publishes("acme-1", other)
+				bob.uses(a)
+				bob.meet(alice)
+				for _, p := range []nix.StorePath{app, other} {
+					bob.gets(alice, p)
+					bob.waitsSettled(p)
+				}
+				keys, otherKeys := bob.contentOf(a, app), bob.contentOf(a, other)
+				bob.disk.imports(alice.nix, app, other)
+				bob.places(2)
+				bob.collects(node.CollectRequest{})
+				bob.keeps(false, "chunks that Nix has as well", append(keys[1:], otherKeys[1:]...))
+				alice.stop()
+				bob.disk.mu.Lock()
+				info := bob.disk.infos[other]
+				info.NarHash[0]++
+				bob.disk.infos[other] = info
+				bob.disk.mu.Unlock()
+				if restarts {
+					bob = w.restart(bob)
+				}
+				sp := node.Space{Alias: a.Name(), Address: a, Use: true}
+				promise(&sp)
+				if err := bob.Put(sp); err != nil {
+					t.Fatal(err)
+				}
+				bob.eventually("to copy it", func() bool {
+					for _, k := range keys {
+						if has, err := bob.store.Has(t.Context(), k); err != nil || !has {
+							return false
+						}
+					}
+					return bob.counts(a, id)
+				})
+				if restarts {
+					bob.places(0)
+					bob.keeps(false, "chunks of another build", otherKeys[1:])
+				}
+				bob.disk.collects(app)
+				carol.uses(a)
+				carol.meet(bob)
+				carol.waitsFor(app)
+				carol.gets(alice, app)
+			})
+		}
+	}
+}

@@ -247,6 +247,8 @@ const (
 	placeRound = time.Hour
 	placeBatch = 1000
 	placeCheck = 15 * time.Second
+	// promisedAgain is after how long it is tried again to copy what is promised from /nix/store.
+	promisedAgain = time.Minute
 	// spareMost is how many bytes may lie in the store although they are in /nix/store as well, before they are collected.
 	spareMost = 256 << 20
 

@@ -209,6 +209,11 @@ func (n *Node) mirrorPublication(ctx context.Context, m *mirror, j *job) error {
 	if err := n.makeRoom(ctx, m, j, need, whole); err != nil {
 		return err
 	}
+	if need > 0 {
+		_, end, err := n.places.lend(ctx, entries)
+		defer end()
+		n.places.say(ctx, err) // others may have it
+	}
 	todo := make([]int, len(entries))
 	for i := range todo {
 		todo[i] = i

@@ -164,6 +164,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	if n.InPlace != nil {
 		n.tasks.Go(n.keepPlaces)
+		n.tasks.Go(n.keepPromised)
 	}
 	return nil
 }
