@@ -91,6 +91,12 @@ func (g *Gateway) Close(ctx context.Context) error {
 // Memory is what Nix was told of late.
 func (g *Gateway) Memory() *Memory { return &g.memory }
 
+// Alive returns when the Gateway could come to ask its Cache. That a Cache answers is the Cache's to say.
+func (g *Gateway) Alive() {
+	g.asker.alive()
+	g.nars.count()
+}
+
 // Stats returns the counts since New.
 func (g *Gateway) Stats() Stats {
 	s := g.tally.stats()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +20,13 @@ import (
 )
 
 const (
-	// checkEvery is how often the node tries itself whether it can still look things up, and checkLimit how long that may
-	// take: what takes longer is a deadlock, or a disk that does not answer.
+	// answerEvery is how often the node tries itself whether it still answers narinfos, and answerLimit how long that may take. It is a
+	// matter of memory alone, of microseconds: what takes longer is a deadlock, and Nix is kept waiting by it. With hangAfter on top the
+	// supervisor answers in the node's place after some 2 s.
+	answerEvery = pulseEvery
+	answerLimit = 700 * time.Millisecond
+	// checkEvery is how often it tries itself whether it can still look things up on the disk, and checkLimit how long that may
+	// take: what takes longer is a deadlock, or a disk that does not answer. Narinfos have their budget meanwhile.
 	checkEvery = 5 * time.Second
 	checkLimit = 20 * time.Second
 	// leaveWait is how long a node that ends waits for the supervisor to take back what has not asked anything.
@@ -29,10 +35,10 @@ const (
 
 // seat is a node's place under its supervisor.
 type seat struct {
-	brief brief
-	taker *handover.Taker
-	taken chan struct{} // closed when the supervisor has taken back what waited
-	check atomic.Pointer[func(context.Context)]
+	brief  brief
+	taker  *handover.Taker
+	taken  chan struct{} // closed when the supervisor has taken back what waited
+	trials atomic.Pointer[[]*trial]
 }
 
 // takeSeat joins the supervisor that started this process. end is called when it is gone. The seat works until ctx ends.
@@ -99,33 +105,67 @@ func (s *seat) say(word byte, data []byte) {
 	_ = s.taker.Tell(handover.Message{Word: word, Data: data})
 }
 
+// trial is something that the node tries itself with, again and again.
+type trial struct {
+	what         func(context.Context)
+	every, limit time.Duration
+
+	mu    sync.Mutex
+	begun time.Time // the one that is under way; zero: none is
+	next  time.Time
+}
+
+// overdue reports whether it is under way for too long.
+func (t *trial) overdue() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.begun.IsZero() && time.Since(t.begun) >= t.limit
+}
+
+// due begins one if it is time to; then end is to be called after it.
+func (t *trial) due() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if !t.begun.IsZero() || now.Before(t.next) {
+		return false
+	}
+	t.begun = now
+	return true
+}
+
+func (t *trial) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next, t.begun = t.begun.Add(t.every), time.Time{}
+}
+
 // pulse says that this process lives, for as long as what the node finds out of itself does not say otherwise.
 func (s *seat) pulse(ctx context.Context, beats func()) {
 	beat := time.NewTicker(pulseEvery)
 	defer beat.Stop()
-	var checks sync.WaitGroup
-	defer checks.Wait()
-	checked := make(chan struct{}, 1)
-	var running time.Time // when the check that is under way began
-	next := time.Now()
+	var running sync.WaitGroup
+	defer running.Wait()
 	for {
-		if running.IsZero() || time.Since(running) < checkLimit {
+		var trials []*trial
+		if all := s.trials.Load(); all != nil {
+			trials = *all
+		}
+		if !slices.ContainsFunc(trials, (*trial).overdue) {
 			beats()
+		}
+		for _, t := range trials {
+			if t.due() {
+				running.Go(func() {
+					defer t.end()
+					t.what(ctx)
+				})
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-checked:
-			running, next = time.Time{}, time.Now().Add(checkEvery)
-			continue
 		case <-beat.C:
-		}
-		if check := s.check.Load(); check != nil && running.IsZero() && time.Now().After(next) {
-			running = time.Now()
-			checks.Go(func() {
-				(*check)(ctx)
-				checked <- struct{}{}
-			})
 		}
 	}
 }
@@ -140,9 +180,15 @@ func (s *seat) fail(sh *shell, err error) {
 // maxProblem is the longest problem that is told: a message between the processes holds 16 KiB.
 const maxProblem = 15 << 10
 
-// ready says that the node answers. check is what it tries itself with from now on.
-func (s *seat) ready(check func(context.Context)) {
-	s.check.Store(&check)
+// try has the pulse depend on what the node tries itself with.
+func (s *seat) try(answers, check func(context.Context)) {
+	s.trials.Store(&[]*trial{{what: answers, every: answerEvery, limit: answerLimit}, {what: check, every: checkEvery, limit: checkLimit}})
+}
+
+// ready says that the node answers. answers and check are what it tries itself with from now on: whether it answers from memory, and
+// whether the disk does.
+func (s *seat) ready(answers, check func(context.Context)) {
+	s.try(answers, check)
 	s.say(wordReady, nil)
 }
 

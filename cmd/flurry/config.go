@@ -31,6 +31,8 @@ type config struct {
 	Budget    time.Duration // the longest that a narinfo may wait for anything
 	BudgetLAN time.Duration // the longest that it may wait for the LAN
 
+	Clock func() time.Time // nil: the machine's
+
 	Share  node.Share
 	Upload int64 // bytes a second to the internet; 0: no limit
 

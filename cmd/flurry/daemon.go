@@ -125,7 +125,7 @@ func (sh *shell) configWith(f daemonFlags, given func(flag string) bool) (config
 	} else {
 		cfg.Quota, cfg.Reserve = p.quota.bytes, p.reserve.bytes
 	}
-	cfg.NixConf = sh.nixConfDir()
+	cfg.Clock, cfg.NixConf = sh.clock, sh.nixConfDir()
 	cfg.Nix = sh.nixOptions()
 	return cfg, nil
 }
@@ -240,7 +240,7 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config, seated func(*instanc
 	}
 	if i.seat != nil {
 		i.warnings = append(i.warnings, i.seat.warnings()...)
-		i.seat.ready(i.alive)
+		i.seat.ready(i.answers, i.alive)
 	}
 	return errors.Join(sh.announce(i), i.wait(ctx))
 }
@@ -280,6 +280,12 @@ func openWhenFree(ctx context.Context, cfg config, log *slog.Logger, patience bo
 		case <-time.After(pulseEvery / 4):
 		}
 	}
+}
+
+// answers goes the way of a narinfo in memory, and returns when it could.
+func (i *instance) answers(context.Context) {
+	i.gateway.Alive()
+	i.node.Alive()
 }
 
 // alive tries whether the node can still look things up, and returns when it could.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/flurry-nix/flurry/catalog"
 	catalogdisk "github.com/flurry-nix/flurry/catalog/disk"
@@ -56,5 +55,5 @@ func (i *instance) openIndex(ctx context.Context, dir string) (c *catalog.Catalo
 	if i.index, err = catalogdisk.Open(dir, i.log); err != nil {
 		return nil, err
 	}
-	return catalog.Open(ctx, i.index, storeTexts{i.packs, i.codec}, time.Now, i.log)
+	return catalog.Open(ctx, i.index, storeTexts{i.packs, i.codec}, i.cfg.Clock, i.log)
 }

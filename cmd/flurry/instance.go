@@ -78,6 +78,9 @@ type instance struct {
 
 // open builds an instance on cfg.State. Nothing runs and nothing listens yet.
 func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err error) {
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	i := &instance{cfg: cfg, log: log, codec: store.NewCodec(), drain: drainTime}
 	defer func() {
 		if err != nil {
@@ -99,7 +102,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 	if i.local, err = i.keys.local(); err != nil {
 		return nil, err
 	}
-	needs := node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: time.Now, Origin: openOrigin, Named: i.namedPeers}
+	needs := node.Needs{Catalog: i.catalog, Store: i.packs, Codec: i.codec, Keys: i.keys, Log: log, Now: cfg.Clock, Origin: openOrigin, Named: i.namedPeers}
 	if cfg.Automatic {
 		needs.Scratch = func() (node.Scratch, error) { return openScratch(cfg.State) }
 		if err := tidyScratch(cfg.State); err != nil {
@@ -124,7 +127,7 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (_ *instance, err e
 			return nil, err
 		}
 	}
-	shown, err := pages.New(pages.Options{Node: shownNode{i.verbs()}, Version: version, Now: time.Now, Log: log})
+	shown, err := pages.New(pages.Options{Node: shownNode{i.verbs()}, Version: version, Now: cfg.Clock, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/flurry-nix/flurry/internal/setup"
 )
@@ -19,7 +20,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	code := run(ctx, os.Args[1:], environment{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, uid: os.Getuid(),
-		machine: setup.Real{Root: "/"}, program: os.Executable,
+		machine: setup.Real{Root: "/"}, program: os.Executable, clock: time.Now,
 		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
 	})
 	stop()
@@ -31,7 +32,8 @@ type environment struct {
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
-	uid      int // the user's id; 0 is root
+	uid      int              // the user's id; 0 is root
+	clock    func() time.Time // what a node goes by; nil: the machine's
 
 	inTerminal  bool // somebody can be asked
 	outTerminal bool // the screen can be drawn anew

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"flurry": main})
+	testscript.Main(m, map[string]func(){"flurry": main, deadlockProgram: deadlocking})
 }
 
 // TestScripts runs testdata/script: flurry as a user meets it. There is a script for each message, named by its id.

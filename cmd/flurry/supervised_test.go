@@ -74,48 +74,67 @@ func waitUntil(ts *testscript.TestScript, what string, ok func() bool) {
 	}
 }
 
-// TestPulse: a node that can no longer look things up stops saying that it lives, and says so again when it can.
+// TestPulse: a node that answers no narinfo any more, or can no longer look things up, stops saying that it lives, the former within a
+// second, and says so again when it can.
 func TestPulse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, end := context.WithCancel(t.Context())
-		var beats atomic.Int64
-		hangs := make(chan struct{})
-		var checks atomic.Int64
-		check := func(context.Context) {
-			if checks.Add(1) == 2 {
-				<-hangs
-			}
-		}
-		var s seat
-		s.check.Store(&check)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			s.pulse(ctx, func() { beats.Add(1) })
-		}()
-		pass := func(d time.Duration) int64 {
-			before := beats.Load()
-			time.Sleep(d)
-			synctest.Wait()
-			return beats.Load() - before
-		}
-		if n := pass(checkEvery / 2); n < int64(checkEvery/2/pulseEvery) {
-			t.Errorf("%d beats", n)
-		}
-		pass(checkEvery + checkLimit)
-		if n := pass(time.Minute); n != 0 {
-			t.Errorf("%d beats although the check hangs", n)
-		}
-		close(hangs)
-		if n := pass(time.Minute); n < int64(time.Minute/pulseEvery) {
-			t.Errorf("%d beats after it went on", n)
-		}
-		if n := checks.Load(); n < 10 {
-			t.Errorf("%d checks", n)
-		}
-		end()
-		<-ended
-	})
+	for name, c := range map[string]struct {
+		every, limit time.Duration
+		ready        func(s *seat, hangs func(context.Context))
+	}{
+		"answers": {answerEvery, answerLimit, func(s *seat, hangs func(context.Context)) { s.try(hangs, func(context.Context) {}) }},
+		"checks":  {checkEvery, checkLimit, func(s *seat, hangs func(context.Context)) { s.try(func(context.Context) {}, hangs) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, end := context.WithCancel(t.Context())
+				var beats, trials atomic.Int64
+				lock := make(chan struct{}, 1)
+				var s seat
+				c.ready(&s, func(context.Context) {
+					trials.Add(1)
+					lock <- struct{}{}
+					<-lock
+				})
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					s.pulse(ctx, func() { beats.Add(1) })
+				}()
+				pass := func(d time.Duration) int64 {
+					before := beats.Load()
+					time.Sleep(d)
+					synctest.Wait()
+					return beats.Load() - before
+				}
+				if n := pass(time.Minute); n < int64(time.Minute/pulseEvery) {
+					t.Errorf("%d beats in a minute", n)
+				}
+				if n, want := trials.Load(), int64(time.Minute/(c.every+pulseEvery)); n < want {
+					t.Errorf("%d trials in a minute, want %d", n, want)
+				}
+				lock <- struct{}{}
+				pass(c.every + c.limit + pulseEvery)
+				if n := pass(time.Minute); n != 0 {
+					t.Errorf("%d beats although it hangs", n)
+				}
+				<-lock
+				pass(pulseEvery)
+				if n := pass(time.Minute); n < int64(time.Minute/pulseEvery) {
+					t.Errorf("%d beats after it went on", n)
+				}
+				end()
+				<-ended
+			})
+		})
+	}
+}
+
+// TestNoticedSoon: what the bounds come to, from a deadlock to the standby's answers.
+func TestNoticedSoon(t *testing.T) {
+	noticed := answerEvery + answerLimit + pulseEvery // when there is no beat for the first time
+	if soon := noticed + hangAfter + listenTime; soon > 3*time.Second {
+		t.Errorf("a deadlock is noticed after up to %v", soon)
+	}
 }
 
 func TestBackOff(t *testing.T) {
