@@ -2,84 +2,17 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
-	"github.com/flurry-nix/flurry/content"
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/store"
 	"github.com/flurry-nix/flurry/trust"
 )
 
-// flights are the fetches of bodies under way. Whoever wants a body that is being fetched waits for that fetch.
-type flights struct {
-	mu   sync.Mutex
-	byID map[content.BodyID]*flight
-}
-
-// flight is one fetch. body and err are set before done is closed.
-type flight struct {
-	done chan struct{}
-	body *parsedBody
-	err  error
-}
-
-// begin returns the flight for id, and whether the caller is the one who has to fly it.
-func (f *flights) begin(id content.BodyID, most int) (*flight, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if have, ok := f.byID[id]; ok {
-		return have, false
-	}
-	if most > 0 && len(f.byID) >= most {
-		return nil, false
-	}
-	if f.byID == nil {
-		f.byID = make(map[content.BodyID]*flight)
-	}
-	mine := &flight{done: make(chan struct{})}
-	f.byID[id] = mine
-	return mine, true
-}
-
-func (f *flights) end(id content.BodyID, mine *flight, body *parsedBody, err error) {
-	f.mu.Lock()
-	delete(f.byID, id)
-	f.mu.Unlock()
-	mine.body, mine.err = body, err
-	close(mine.done)
-}
-
-// bodyOnce fetches the body of v from peers, or waits for the fetch that is under way. The fetch runs under the node's
-// context: a caller that leaves costs those who wait nothing.
-func (n *Node) bodyOnce(ctx context.Context, v trust.Verified) (*parsedBody, error) {
-	f, mine := n.flights.begin(v.Entry().Body, 0)
-	if mine && !n.fly(f, v) {
-		return nil, ErrOffline
-	}
-	select {
-	case <-f.done:
-		return f.body, f.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// fly starts the fetch that f stands for.
-func (n *Node) fly(f *flight, v trust.Verified) bool {
-	id := v.Entry().Body
-	started := n.tasks.Go(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, 2*fetchTextTimeout)
-		defer cancel()
-		b, err := n.fetchBody(ctx, v)
-		n.flights.end(id, f, b, err)
-	})
-	if !started {
-		n.flights.end(id, f, nil, ErrOffline)
-	}
-	return started
-}
-
-// ahead begins to fetch the body of v, since Nix, having been told of the path, asks for its NAR next.
-func (n *Node) ahead(ctx context.Context, v trust.Verified) {
+// bodyAhead begins to fetch the body of v, since Nix, having been told of the path, asks for its NAR next.
+func (n *Node) bodyAhead(ctx context.Context, v trust.Verified) {
 	id := v.Entry().Body
 	if n.bodies.get(id) != nil {
 		return
@@ -89,5 +22,148 @@ func (n *Node) ahead(ctx context.Context, v trust.Verified) {
 	}
 	if f, mine := n.flights.begin(id, aheadAtOnce); mine {
 		n.fly(f, v)
+	}
+}
+
+// foresight knows which NARs of upstream namespaces Nix will ask for. It asks for the narinfos of all that it wants at first, and
+// then for the NARs, of a path after those of its references, a few at a time. So, when it has begun to ask for NARs, those that
+// come next are fetched while it is busy with what it has; before that nothing is, since whoever only wants to know what is
+// there asks for narinfos as well.
+type foresight struct {
+	mu         sync.Mutex
+	told       map[throughKey]trust.Verified // which Nix has been told of, and whose NARs it has not asked for
+	order      []throughKey                  // in which it was told, and some that are not in told any more
+	references int                           // of those in told, together
+	going      map[throughKey]*going
+	last       time.Time // when Nix asked for something
+}
+
+// going is a NAR that was or is fetched ahead, and that Nix has not asked for.
+type going struct {
+	bytes   int64
+	arrived bool
+}
+
+func newForesight() *foresight {
+	return &foresight{told: make(map[throughKey]trust.Verified), going: make(map[throughKey]*going)}
+}
+
+// tell notes that Nix was told of v.
+func (f *foresight) tell(v trust.Verified, now time.Time) {
+	key := throughKey{v.Address(), v.Path().Hash()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at(now)
+	_, known := f.told[key]
+	references := len(v.Entry().References)
+	if known || f.going[key] != nil || len(f.order) == aheadTold || f.references+references > aheadReferences {
+		return
+	}
+	f.told[key], f.order, f.references = v, append(f.order, key), f.references+references
+}
+
+// at forgets everything when Nix has not asked for anything for a while: it was stopped, or has all that it wants. It is called with mu held.
+func (f *foresight) at(now time.Time) {
+	if now.Sub(f.last).Abs() > aheadMemory {
+		f.told, f.order, f.references, f.going = make(map[throughKey]trust.Verified), nil, 0, make(map[throughKey]*going)
+	}
+	f.last = now
+}
+
+// asked notes that Nix asks for the NAR of v.
+func (f *foresight) asked(v trust.Verified, now time.Time) {
+	key := throughKey{v.Address(), v.Path().Hash()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at(now)
+	f.leave(key)
+	delete(f.going, key)
+}
+
+// leave takes key out of told. It is called with mu held.
+func (f *foresight) leave(key throughKey) {
+	if v, ok := f.told[key]; ok {
+		delete(f.told, key)
+		f.references -= len(v.Entry().References)
+	}
+}
+
+// next takes what Nix will ask for next, if there is room for it: of which all references were asked for, or are on their way.
+func (f *foresight) next() (v trust.Verified, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	atOnce, bytes := 0, int64(0)
+	for _, g := range f.going {
+		bytes += g.bytes
+		if !g.arrived {
+			atOnce++
+		}
+	}
+	if atOnce >= aheadNars {
+		return v, false
+	}
+	f.order = slices.DeleteFunc(f.order, func(key throughKey) bool { _, there := f.told[key]; return !there })
+	for _, key := range f.order {
+		v := f.told[key]
+		if size := int64(v.Entry().NarSize); bytes+size <= aheadBytes && f.ready(v) {
+			f.leave(key)
+			f.going[key] = &going{bytes: size}
+			return v, true
+		}
+	}
+	return v, false
+}
+
+// ready reports whether nothing that v refers to comes before it. It is called with mu held.
+func (f *foresight) ready(v trust.Verified) bool {
+	return !slices.ContainsFunc(v.Entry().References, func(r nix.StorePath) bool {
+		_, waits := f.told[throughKey{v.Address(), r.Hash()}]
+		return waits && r != v.Path()
+	})
+}
+
+// arrive notes that the NAR of key came, or does not come, and reports whether it was one that was fetched ahead.
+func (f *foresight) arrive(key throughKey, came bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.going[key]
+	switch {
+	case g == nil:
+		return false // Nix asked for it
+	case came:
+		g.arrived = true
+	default:
+		delete(f.going, key)
+	}
+	return true
+}
+
+// narAsked notes that Nix asks for the NAR of v, and fetches what it will ask for next.
+func (n *Node) narAsked(v trust.Verified) {
+	n.foresight.asked(v, n.Now())
+	n.tasks.Go(n.narsAhead)
+}
+
+// narsAhead begins to fetch NARs that Nix will ask for, as far as there is room to put them aside.
+func (n *Node) narsAhead(ctx context.Context) {
+	for ctx.Err() == nil && n.scratches.ample() {
+		v, ok := n.foresight.next()
+		if !ok {
+			return
+		}
+		if v.Entry().HasBody() && n.whole(ctx, v) || n.passing(v) != nil || !n.originHas(v) {
+			n.foresight.arrive(throughKey{v.Address(), v.Path().Hash()}, false)
+			continue
+		}
+		if _, err := n.pullThrough(v, false); err != nil {
+			return
+		}
+	}
+}
+
+// arrived notes that the NAR of key came, or does not come, and fetches what comes after it.
+func (n *Node) arrived(key throughKey, came bool) {
+	if n.foresight.arrive(key, came) {
+		n.tasks.Go(n.narsAhead)
 	}
 }

@@ -18,8 +18,12 @@ import (
 // nobody has it, and anything else when the node could not find out before ctx ended.
 func (n *Node) Info(ctx context.Context, view string, h nix.PathHash) (trust.Verified, error) {
 	v, err := n.info(ctx, n.spaces.inUse(view), h)
-	if err == nil && v.Entry().HasBody() {
-		n.ahead(ctx, v)
+	switch {
+	case err != nil:
+	case n.isUpstream(v.Address()):
+		n.foresight.tell(v, n.Now())
+	case v.Entry().HasBody():
+		n.bodyAhead(ctx, v)
 	}
 	return v, err
 }

@@ -59,6 +59,16 @@ const (
 	fetchTextTimeout = 30 * time.Second
 	// aheadAtOnce bounds the bodies that are fetched before anybody asks for them.
 	aheadAtOnce = 16
+	// aheadNars is how many NARs are fetched from origins at a time before anybody asks for them, and aheadBytes how much may lie
+	// aside of such: what is lost when Nix is stopped. Enough for Nix not to wait for the next small ones, and larger ones come
+	// while it reads them.
+	aheadNars  = 2
+	aheadBytes = 64 << 20
+	// aheadTold and aheadReferences bound the paths of which it is remembered that Nix was told of them, with their references: 10 MB.
+	// aheadMemory is how long Nix may ask for nothing until all that is forgotten; it imports the largest NARs in less.
+	aheadTold       = 10_000
+	aheadReferences = 100_000
+	aheadMemory     = time.Minute
 	// bodyPatience: a peer that has not given a body after so long is not waited for alone.
 	bodyPatience = time.Second
 
@@ -154,8 +164,9 @@ const (
 	// a publisher leaves out does not change from day to day.
 	leftOutLooked = 5
 	// scratchMost is how many bytes of NARs may be put aside, on the disk; more goes into the store as it comes. It is enough for a
-	// desktop's update. scratchQuiet is how long nobody must have read or written any of it for it to be quiet.
+	// desktop's update. It is no more than that part of the store's quota, beside which it is. scratchQuiet is how long nobody must have read or written any of it for it to be quiet.
 	scratchMost  = 2 << 30
+	scratchPart  = 8
 	scratchQuiet = 2 * time.Second
 	// wholeWait is how long Nix waits for a look whether all chunks of a path are here: a third of the budget. wholeLooks bounds those under
 	// way at a time, which hold a goroutine each, also when the store hangs.

@@ -41,6 +41,9 @@ func (n *Node) Nar(ctx context.Context, view string, want nix.NarHash, h nix.Pat
 		}
 		nar, openErr := n.openFrom(ctx, v)
 		if openErr == nil {
+			if n.isUpstream(v.Address()) {
+				n.narAsked(v)
+			}
 			if nar.through == nil {
 				n.touch(ctx, v.Address(), v.Entry().Body)
 			}
@@ -57,18 +60,18 @@ func (n *Node) openFrom(ctx context.Context, v trust.Verified) (*Nar, error) {
 		return n.open(ctx, v)
 	}
 	if t := n.passing(v); t != nil {
-		return &Nar{node: n, verified: v, through: t}, nil
+		return &Nar{node: n, verified: v, through: t.want()}, nil
 	}
 	if !n.available(ctx, v) {
 		if n.waitForHolders(ctx, v); len(n.heard(v)) == 0 {
 			return nil, nobodyHas(v)
 		}
 	}
-	t, err := n.pullThrough(v)
+	t, err := n.pullThrough(v, true)
 	if err != nil {
 		return nil, err
 	}
-	return &Nar{node: n, verified: v, through: t}, nil
+	return &Nar{node: n, verified: v, through: t.want()}, nil
 }
 
 // open makes the NAR of v readable. The body is here when it returns; chunks may not be.

@@ -120,6 +120,7 @@ type Node struct {
 	downloads map[downloadKey]*download
 	throughs  map[throughKey]*through
 	scratches *scratches
+	foresight *foresight
 	dropped   []content.BodyID // what publications named that were taken out of the catalog and not collected yet
 }
 
@@ -146,6 +147,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.demand = newDemand(needs.Now)
 	n.places = newPlaces(n)
 	n.scratches = newScratches(needs.Scratch)
+	n.foresight = newForesight()
 	n.wishes = make(chan struct{}, 1)
 	n.editing = make(chan struct{}, 1)
 	n.collecting, n.pressure = make(chan struct{}, 1), make(chan struct{}, 1)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/flurry-nix/flurry/store"
 )
 
 // Scratch is room on a disk for as long as it is open. It is empty at first, and gone when it is closed, also by a crash.
@@ -26,11 +28,12 @@ type scratches struct {
 
 	mu   sync.Mutex
 	used int64     // bytes of all
+	most int64     // that may be
 	last time.Time // when any of them was written or read last
 }
 
 func newScratches(open func() (Scratch, error)) *scratches {
-	return &scratches{open: open, turn: make(chan struct{}, 1)}
+	return &scratches{open: open, turn: make(chan struct{}, 1), most: scratchMost}
 }
 
 // scratch is the room of one NAR, written from its beginning in blocks of throughBlock. Each has a checksum in memory: what comes
@@ -59,16 +62,7 @@ func (n *Node) scratch(ctx context.Context, size int64) *scratch {
 		return nil
 	}
 	room, err := n.Store.Room(ctx)
-	if err != nil || room.Reserve > 0 && room.Free-size < room.Reserve {
-		return nil
-	}
-	s.mu.Lock()
-	fits := s.used+size <= scratchMost
-	if fits {
-		s.used += size
-	}
-	s.mu.Unlock()
-	if !fits {
+	if err != nil || !s.take(size, room) {
 		return nil
 	}
 	file, err := s.open()
@@ -78,6 +72,21 @@ func (n *Node) scratch(ctx context.Context, size int64) *scratch {
 		return nil
 	}
 	return &scratch{all: s, size: size, now: n.Now, file: file}
+}
+
+// take reserves room for size bytes, if there is as much. What was reserved before is counted as if none of it were written yet.
+func (s *scratches) take(size int64, room store.Room) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = scratchMost
+	if room.Quota > 0 {
+		s.most = min(s.most, room.Quota/scratchPart)
+	}
+	if s.used+size > s.most || room.Reserve > 0 && room.Free-s.used-size < room.Reserve {
+		return false
+	}
+	s.used += size
+	return true
 }
 
 func (s *scratches) give(size int64) {
@@ -93,6 +102,13 @@ func (s *scratches) size() int64 {
 	return s.used
 }
 
+// ample reports whether there is room for what nobody has asked for yet.
+func (s *scratches) ample() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open != nil && s.used <= s.most/2
+}
+
 // touch notes that somebody is at work.
 func (s *scratches) touch(now time.Time) {
 	s.mu.Lock()
@@ -104,7 +120,7 @@ func (s *scratches) touch(now time.Time) {
 func (s *scratches) quiet(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.used > scratchMost/2 || now.Sub(s.last).Abs() > scratchQuiet
+	return s.used > s.most/2 || now.Sub(s.last).Abs() > scratchQuiet
 }
 
 // wait waits for the turn of one NAR to be taken into the store, and returns how to end it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/store/storetest"
 )
 
 // TestAside runs the tests of upstream namespaces on nodes that put aside at first what comes from origins.
@@ -180,6 +181,26 @@ func TestAsideFull(t *testing.T) {
 	m.getsFrom(o, p)
 	m.w.passes(time.Minute)
 	m.eventually("to keep it", func() bool { return m.hasKept(p) && spy.open.Load() == 0 })
+}
+
+// TestAsideRoom: of what is to be left free of the disk nothing is used, also not by what has room and is not written yet, and of
+// a small quota's disk only a part.
+func TestAsideRoom(t *testing.T) {
+	for name, limit := range map[string]func(*storetest.Mem){
+		"reserve": func(s *storetest.Mem) { s.Disk(15_000_000, 5_000_000) },
+		"quota":   func(s *storetest.Mem) { s.Limit(80_000_000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, o, spy := sided(t)
+			limit(m.store)
+			for i := range 3 {
+				m.getsFrom(o, o.nix.build("app", string(rune('a'+i)), 6_000_000))
+			}
+			if n := spy.most.Load(); n != 1 {
+				t.Errorf("%d were put aside", n)
+			}
+		})
+	}
 }
 
 // TestAsideStops: a node that ends leaves nothing open, whatever was aside.

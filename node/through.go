@@ -38,6 +38,8 @@ type through struct {
 	ended   bool           // nothing more is done
 	kept    trust.Verified // it with its body, if it was kept; of one that ended
 	err     error          // why not all of it may leave
+	wanted  bool           // somebody opened it: it was not only fetched ahead
+	coming  bool           // and nobody has begun to read it
 	wake    chan struct{}  // closed and replaced on every change
 }
 
@@ -53,15 +55,15 @@ type throughReader struct {
 	own  []byte // room for what it reads from where it is put aside
 }
 
-// pullThrough returns the running through of v, or starts one.
-func (n *Node) pullThrough(v trust.Verified) (*through, error) {
+// pullThrough returns the running through of v, or starts one. coming: the caller is about to read it.
+func (n *Node) pullThrough(v trust.Verified, coming bool) (*through, error) {
 	key := throughKey{v.Address(), v.Path().Hash()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if t := n.throughs[key]; t != nil {
 		return t, nil
 	}
-	t := &through{node: n, key: key, v: v, readers: make(map[*throughReader]int64), wake: make(chan struct{})}
+	t := &through{node: n, key: key, v: v, wanted: coming, coming: coming, readers: make(map[*throughReader]int64), wake: make(chan struct{})}
 	if !n.tasks.Go(t.run) {
 		return nil, ErrOffline
 	}
@@ -82,6 +84,14 @@ func (n *Node) passing(v trust.Verified) *through {
 
 func (t *through) size() int64 { return int64(t.v.Entry().NarSize) }
 
+// want notes that somebody opened it.
+func (t *through) want() *through {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wanted = true
+	return t
+}
+
 // tell is called with mu held.
 func (t *through) tell() {
 	close(t.wake)
@@ -94,14 +104,17 @@ func (t *through) run(ctx context.Context) {
 	if errors.Is(err, errHearsay) && t.restart() {
 		kept, err = t.fetch(ctx, false)
 	}
+	t.node.arrived(t.key, err == nil)
 	t.mu.Lock()
-	proven := t.proven
+	proven, wanted := t.proven, t.wanted
 	t.mu.Unlock()
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case proven:
 		t.node.Log.Warn("what came from an origin is not kept", "path", t.v.Path().Base(), "err", err)
 		err = nil
+	case !wanted:
+		t.node.Log.Debug("what Nix would ask for next does not come", "path", t.v.Path().Base(), "err", err)
 	default:
 		t.failed(err)
 	}
@@ -238,6 +251,7 @@ func (t *through) fetchAside(ctx context.Context, body *supply) (kept trust.Veri
 		return kept, body.wrong(got)
 	}
 	t.prove()
+	t.node.arrived(t.key, true)
 	if t.aside == nil {
 		return kept, store.ErrFull
 	}
@@ -250,13 +264,14 @@ func (t *through) fetchAside(ctx context.Context, body *supply) (kept trust.Veri
 	return t.takeIn(ctx, func(batch store.Batch) (trust.Verified, error) { return t.takeAside(ctx, batch) })
 }
 
-// spoil goes on without putting aside what comes: it passes, and is not kept.
-func (t *through) spoil(why error) {
+// spoil goes on without putting aside what comes: it passes, and is not kept. False: there is nobody to pass it to.
+func (t *through) spoil(why error) bool {
 	t.mu.Lock()
-	aside := t.aside
+	aside, wanted := t.aside, t.wanted
 	t.aside = nil
 	t.mu.Unlock()
 	t.node.Log.Warn("what comes from an origin cannot be put aside", "path", t.v.Path().Base(), "err", errors.Join(why, aside.close()))
+	return wanted
 }
 
 // takeAside puts the chunks of what was put aside into batch.
@@ -354,8 +369,8 @@ func (t *through) copy(ctx context.Context, s io.Writer, body io.Reader) error {
 				return err
 			}
 			if t.aside != nil {
-				if err := t.aside.write(data[:got], t.size()-left); err != nil {
-					t.spoil(err)
+				if err := t.aside.write(data[:got], t.size()-left); err != nil && !t.spoil(err) {
+					return err
 				}
 			}
 			if err := t.add(ctx, data[:got]); err != nil {
@@ -399,6 +414,7 @@ func (t *through) add(ctx context.Context, data []byte) error {
 			t.mu.Lock()
 		case <-patience.C:
 			t.mu.Lock()
+			t.coming = false
 			return nil
 		case <-ctx.Done():
 			t.mu.Lock()
@@ -408,7 +424,7 @@ func (t *through) add(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// ahead is how much more has come than the foremost reader has taken; 0 if nobody reads. Whoever has fallen behind what is in memory waits
+// ahead is how much more has come than the foremost reader has taken, or is about to take; 0 if nobody reads. Whoever has fallen behind what is in memory waits
 // for the end.
 func (t *through) ahead() int64 {
 	foremost := int64(-1)
@@ -420,10 +436,13 @@ func (t *through) ahead() int64 {
 			foremost = max(foremost, at)
 		}
 	}
-	if foremost < 0 {
-		return 0
+	switch {
+	case foremost >= 0:
+		return t.end - foremost
+	case t.coming:
+		return t.end
 	}
-	return t.end - foremost
+	return 0
 }
 
 // keep puts the body, too, and makes the entry one that has it.
@@ -457,7 +476,7 @@ func (t *through) keep(ctx context.Context, batch store.Batch, split content.Spl
 func (t *through) writeRange(ctx context.Context, w io.Writer, off, n int64) error {
 	r := &throughReader{to: off + n}
 	t.mu.Lock()
-	t.readers[r] = off
+	t.readers[r], t.coming = off, false
 	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()

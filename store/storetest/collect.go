@@ -14,6 +14,8 @@ type memLeases struct {
 	orphans    map[store.Key]time.Time // since when sweeps find them orphaned
 	collecting bool
 	quota      int64              // bytes of data; 0: no bound
+	free       int64              // of the disk
+	reserve    int64              // of it
 	ended      map[store.Key]bool // held by batches that ended while collecting
 }
 
@@ -67,11 +69,18 @@ func (m *Mem) Limit(quota int64) {
 	m.quota = quota
 }
 
+// Disk says what there is of a disk, in bytes: what is free, and of that what is to be left free.
+func (m *Mem) Disk(free, reserve int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free, m.reserve = free, reserve
+}
+
 // Room implements [store.Collector].
 func (m *Mem) Room(ctx context.Context) (store.Room, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return store.Room{Used: m.used(), Live: m.used(), Quota: m.quota}, ctx.Err()
+	return store.Room{Used: m.used(), Live: m.used(), Quota: m.quota, Free: m.free, Reserve: m.reserve}, ctx.Err()
 }
 
 // used needs mu.
