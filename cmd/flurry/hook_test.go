@@ -132,8 +132,8 @@ func TestHookHangs(t *testing.T) {
 	if last, err := spool.LastHook(env["FLURRY_STATE"]); err != nil || last.Ended || last.Began.Before(begun) {
 		t.Errorf("it is noted as %+v, %v", last, err)
 	}
-	env["DRV_PATH"], env["OUT_PATHS"] = "", "/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2"
-	if code, s := runHere(t.Context(), "", func(e *environment) { e.getenv = func(name string) string { return env[name] } }, "hook"); code != 0 || s.err.Len() > 0 {
+	well := map[string]string{"OUT_PATHS": "/nix/store/lsvsfxv3rkwdn7ipyir4mizrk7wh49wz-widget-1.4.2", "FLURRY_STATE": env["FLURRY_STATE"]}
+	if code, s := runHere(t.Context(), "", func(e *environment) { e.getenv = func(name string) string { return well[name] } }, "hook"); code != 0 || s.err.Len() > 0 {
 		t.Errorf("exit code %d: %s", code, &s.err)
 	}
 	if last, err := spool.LastHook(env["FLURRY_STATE"]); err != nil || !last.Ended || last.Took <= 0 {
