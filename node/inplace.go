@@ -75,6 +75,14 @@ func placeOf(v trust.Verified) place { return place{v.Path(), v.Entry().Body} }
 type toPlace struct {
 	verified trust.Verified
 	until    time.Time
+	due      time.Time     // when Nix is asked next
+	pause    time.Duration // after that
+}
+
+// asked notes that Nix was asked in vain: it is asked ever more seldom.
+func (w *toPlace) asked(now time.Time) {
+	w.pause = min(max(2*w.pause, placeEvery), placeSeldom)
+	w.due = now.Add(w.pause)
 }
 
 // refresh finds out the body of what came from an origin: it is known only when all of it has come.
@@ -150,7 +158,7 @@ func (p *places) wait(v trust.Verified) {
 	if p.node.worthOf(v.Address()) != worthCached || len(p.waiting) >= placeQueue {
 		return
 	}
-	p.waiting[waitKey{v.Address(), v.Path().Hash()}] = &toPlace{v, p.node.Now().Add(placeWait)}
+	p.waiting[waitKey{v.Address(), v.Path().Hash()}] = &toPlace{verified: v, until: p.node.Now().Add(placeWait)}
 }
 
 // placeWaiting places those of the given paths that are valid by now.
@@ -165,6 +173,10 @@ func (p *places) placeWaiting(ctx context.Context) error {
 			delete(p.waiting, k)
 			continue
 		}
+		if now.Before(w.due) {
+			continue
+		}
+		w.asked(now)
 		if err := w.refresh(ctx, p.node.Catalog); err != nil {
 			return err
 		}

@@ -248,11 +248,12 @@ const (
 	// roomEvery is how often it is counted anew what a mirrored namespace has, when something found no room in its quota.
 	roomEvery = time.Minute
 
-	// placeEvery is how often it is asked whether Nix has imported what it was given, for placeWait at most: it does so a moment
-	// after the NAR's last byte. placeQueue bounds how many NARs are remembered for that, some 200 bytes each.
-	placeEvery = 5 * time.Second
-	placeWait  = 10 * time.Minute
-	placeQueue = 20_000
+	// placeEvery is how soon it is asked whether Nix has imported what it was given, and again at twice the distance each time, up to
+	// placeSeldom, for placeWait at most: it does so a moment after the NAR's last byte, or when all of a closure is there. placeQueue bounds how many NARs are remembered for that, some 200 bytes each.
+	placeEvery  = 5 * time.Second
+	placeSeldom = time.Minute
+	placeWait   = 10 * time.Minute
+	placeQueue  = 20_000
 	// placeRound is how often all that is used is compared with what Nix has, placeBatch paths at a time, and placeCheck how
 	// often it is looked whether what is placed is still there: a look at each path, 10 microseconds.
 	placeRound = time.Hour
