@@ -157,7 +157,8 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 			return transfer.BadRequest("chunks %d+%d of %d", rg.First, rg.Count, len(body.body.Chunks))
 		}
 		for i := rg.First; i < rg.First+rg.Count; i++ {
-			frame, err := s.node.Store.Frame(ctx, store.ChunkKey(body.body.Chunks[i].ID))
+			key := store.ChunkKey(body.body.Chunks[i].ID)
+			frame, err := s.node.Store.Frame(ctx, key)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -165,7 +166,7 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 				lacking = true
 				err = out.flush()
 			} else {
-				err = out.add(i, s.packed(frame))
+				err = out.add(i, s.packed(ctx, key, frame))
 			}
 			if err != nil {
 				return err
@@ -182,9 +183,12 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 	return nil
 }
 
-// packed encodes what comes from /nix/store as it is there.
-func (s *Server) packed(f store.Frame) store.Frame {
+// packed encodes what comes from /nix/store as it is there. What lies raw in the store does so because that saves nothing.
+func (s *Server) packed(ctx context.Context, k store.Key, f store.Frame) store.Frame {
 	if s.node.InPlace == nil || f.Encoding != store.Raw {
+		return f
+	}
+	if _, stored, err := s.node.Store.Stored(ctx, k); err != nil || stored {
 		return f
 	}
 	return s.node.Codec.Encode(nil, f.Data)
