@@ -177,13 +177,11 @@ func (e *examined) ok(id, format string, args ...any) {
 
 // bySetup is add of something that setup mends.
 func (e *examined) bySetup(id string, status report.CheckStatus, format string, args ...any) {
-	command := "sudo flurry setup"
-	if e.site.user {
-		command = "flurry setup --user"
-	}
+	f := setupFlags{user: e.site.user}
+	command := f.command()
 	e.add(id, status, []string{command}, format, args...)
 	e.checks[len(e.checks)-1].Fix = command
-	e.fixes = append(e.fixes, fixing{command, func(ctx context.Context) error { return e.sh.setup(ctx, setupFlags{user: e.site.user}) }})
+	e.fixes = append(e.fixes, fixing{command, func(ctx context.Context) error { return e.sh.setup(ctx, f) }})
 }
 
 // keyDir is where this machine's keys are.

@@ -21,6 +21,28 @@ type setupFlags struct {
 	share                                          string
 }
 
+// command is how setup is asked for, by who may.
+func (f setupFlags) command() string {
+	if f.user {
+		return "flurry setup --user"
+	}
+	return "sudo flurry setup"
+}
+
+// words are the flags that decide what is set up.
+func (f setupFlags) words() (all string) {
+	if f.seed {
+		all += " --seed"
+	}
+	if f.share != "" {
+		all += " --share " + f.share
+	}
+	if f.noNix {
+		all += " --no-nix"
+	}
+	return all
+}
+
 func (sh *shell) setupCommand() *cobra.Command {
 	var f setupFlags
 	cmd := &cobra.Command{
@@ -111,19 +133,19 @@ func (sh *shell) install(ctx context.Context, site site, f setupFlags) error {
 // what is done is what was shown, to files as they are by then. The plan that was carried out is returned.
 func (sh *shell) confirmed(ctx context.Context, p *plan) (*plan, error) {
 	for {
-		if err := sh.confirm("Go ahead?", "sudo flurry setup"); err != nil {
+		if err := sh.confirm("Go ahead?", p.flags.command()+p.flags.words()); err != nil {
 			return p, err
 		}
 		shown := p.report()
 		work, err := setup.Begin(sh.machine, p.site.journal)
 		if err != nil {
-			return p, sh.setupFailed(err)
+			return p, setupFailed(p.flags, err)
 		}
 		p, err = sh.plan(ctx, p.site, p.flags)
 		if err == nil && (sh.yes || p.report().Same(shown)) {
 			err = sh.carryOut(ctx, work, p)
 			if err = errors.Join(err, work.End()); err != nil {
-				return p, sh.setupFailed(err)
+				return p, setupFailed(p.flags, err)
 			}
 			return p, nil
 		}
@@ -166,16 +188,18 @@ func (sh *shell) carryOut(ctx context.Context, work *setup.Work, p *plan) (err e
 }
 
 // setupFailed says that a step failed, and that nothing is lost.
-func (sh *shell) setupFailed(err error) error {
+func setupFailed(f setupFlags, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, setup.ErrBusy):
 		return &report.Problem{ID: "setup-busy", Exit: report.ExitFailed, Message: "another flurry setup is changing this machine; nothing was done",
 			Try: []string{"once it has ended, the same again"}}
+	case f.undo:
+		return &report.Problem{ID: "setup-failed", Exit: report.ExitFailed, Message: "undo stopped: " + err.Error(), Try: []string{"mend that, and once more: it goes on where it stopped"}}
 	}
 	return &report.Problem{ID: "setup-failed", Exit: report.ExitFailed, Message: "setup stopped: " + err.Error(),
-		Try: []string{"mend that, and once more: it goes on where it stopped", "or take back what was done: flurry setup --undo"}}
+		Try: []string{"mend that, and once more: it goes on where it stopped", "or take back what was done: " + f.command() + " --undo"}}
 }
 
 // askShare asks who is given what is merely used.
@@ -202,7 +226,7 @@ func (sh *shell) askShare() (string, error) {
 
 // undoSetup takes setup back.
 func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
-	again := "flurry setup --undo"
+	again := f.command() + " --undo"
 	question := "Take back what flurry setup changed on this machine?"
 	if f.purge {
 		again += " --purge"
@@ -213,13 +237,13 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 	}
 	if hook := site.hook(); !site.user && nixHook(site.real(site.nix)) == hook {
 		return &report.Problem{ID: "hook-in-use", Exit: report.ExitUsage, Message: "nix.conf names " + hook + " as post-build-hook: without that file every build fails",
-			Try: []string{"take the line post-build-hook out of nix.conf, restart nix-daemon, and then: sudo " + again}}
+			Try: []string{"take the line post-build-hook out of nix.conf, restart nix-daemon, and then: " + again}}
 	}
 	if err := sh.confirm(question, again); err != nil {
 		return err
 	}
 	u := report.Undone{Schema: "flurry/undone/1", Undone: []string{}, Left: []report.UndoneLeft{}, Kept: []string{}}
-	if err := sh.takeBack(ctx, site, f.purge, &u); err != nil {
+	if err := sh.takeBack(ctx, site, f, &u); err != nil {
 		return err
 	}
 	if !f.purge && sh.machine.IsDir(site.state) {
@@ -227,7 +251,7 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 		if _, there := sh.flurryUser(ctx); there && !site.user {
 			kept += ", and the user flurry whose it is"
 		}
-		u.Kept = append(u.Kept, kept+" (flurry setup --undo --purge removes that)")
+		u.Kept = append(u.Kept, kept+" ("+again+" --purge removes that)")
 	}
 	if err := sh.answer(u, u.PrintText); err != nil {
 		return err
@@ -239,16 +263,16 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 }
 
 // takeBack takes setup back and, where it is asked for, removes what setup leaves, before another setup can begin.
-func (sh *shell) takeBack(ctx context.Context, site site, purge bool, u *report.Undone) (err error) {
+func (sh *shell) takeBack(ctx context.Context, site site, f setupFlags, u *report.Undone) (err error) {
 	work, err := setup.Resume(sh.machine, site.journal)
 	switch {
 	case errors.Is(err, setup.ErrNothing):
 	case err != nil:
-		return sh.setupFailed(err)
+		return setupFailed(f, err)
 	default:
 		defer func() {
 			if ended := work.End(); ended != nil {
-				err = errors.Join(err, sh.setupFailed(ended))
+				err = errors.Join(err, setupFailed(f, ended))
 			}
 		}()
 		left, err := work.Undo(ctx, func(what string) {
@@ -258,13 +282,13 @@ func (sh *shell) takeBack(ctx context.Context, site site, purge bool, u *report.
 			}
 		})
 		if err != nil {
-			return sh.setupFailed(err)
+			return setupFailed(f, err)
 		}
 		for _, l := range left {
 			u.Left = append(u.Left, report.UndoneLeft{What: l.What, Why: l.Why})
 		}
 	}
-	if purge {
+	if f.purge {
 		return sh.purge(ctx, site, u)
 	}
 	return nil

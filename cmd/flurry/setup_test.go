@@ -318,6 +318,9 @@ func TestSetupUser(t *testing.T) {
 	if b.ran[len(b.ran)-1] != "systemctl --user enable --now flurry.socket flurry.service" {
 		t.Errorf("%q", b.ran)
 	}
+	if _, errs, _ := b.flurry(1000, "setup", "--user", "--undo"); !strings.Contains(errs, "try: flurry setup --user --undo --yes") {
+		t.Errorf("without an answer: %s", errs)
+	}
 	if out, errs, code := b.flurry(1000, "setup", "--user", "--undo", "--purge", "--yes"); code != 0 || b.tree() != before {
 		t.Errorf("%d %s%s\n%s", code, out, errs, b.tree())
 	}

@@ -32,20 +32,6 @@ func (p *plan) nixOS() error {
 	return nil
 }
 
-// words are the flags that decide what is set up.
-func (f setupFlags) words() (all string) {
-	if f.seed {
-		all += " --seed"
-	}
-	if f.share != "" {
-		all += " --share " + f.share
-	}
-	if f.noNix {
-		all += " --no-nix"
-	}
-	return all
-}
-
 // reportModule is what a program is told of the module.
 func (p *plan) reportModule() report.Setup {
 	r := p.report()

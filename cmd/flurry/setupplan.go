@@ -97,10 +97,7 @@ func (p *plan) owes(command []string) bool {
 }
 
 func (p *plan) report() report.Setup {
-	r := report.Setup{Schema: "flurry/setup/1", Head: p.head, Steps: []report.SetupStep{}, Notes: p.notes, Undo: "sudo flurry setup --undo", Next: "flurry use NAMESPACE        flurry doctor"}
-	if p.site.user {
-		r.Undo = "flurry setup --user --undo"
-	}
+	r := report.Setup{Schema: "flurry/setup/1", Head: p.head, Steps: []report.SetupStep{}, Notes: p.notes, Undo: p.flags.command() + " --undo", Next: "flurry use NAMESPACE        flurry doctor"}
 	if r.Notes == nil {
 		r.Notes = []string{}
 	}
