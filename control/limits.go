@@ -12,7 +12,8 @@ const (
 	maxAnswer = 256 << 20
 
 	// maxGuests bounds the connections of all users who are not admins, and of all admins together, so that the former
-	// cannot lock the latter out; maxGuestsEach those of one such user, so that none locks out the others.
+	// cannot lock the latter out; maxGuestsEach those of one such user, so that none locks out the others. Those that have not asked
+	// anything make way for who comes, so that they lock out nobody, also not before headerTimeout ends them.
 	maxGuests     = 256
 	maxGuestsEach = 64
 

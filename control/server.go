@@ -16,7 +16,7 @@ func Serve(ctx context.Context, l net.Listener, d Daemon, roles Roles, log *slog
 // serveGuests answers the guests that l accepts.
 func serveGuests(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           h,
+		Handler:           heard(h),
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -39,6 +39,16 @@ func serveGuests(ctx context.Context, l net.Listener, h http.Handler, log *slog.
 		return err
 	}
 	return nil
+}
+
+// heard tells the lobby who asked something.
+func heard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
+			g.asks()
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 type guestKey struct{}

@@ -22,7 +22,7 @@ const (
 	// maxParked is how many connections may wait here to say something: as many as the gateway serves and turns away. Those
 	// that the node had come on top: they are no more than it had.
 	maxParked = 2048
-	// maxWaiting is how many questions to the control socket may wait for a node that starts.
+	// maxWaiting is how many questions to the control socket may wait for a node that starts; others are told at once that it does.
 	maxWaiting = 256
 	// silenceLimit is how long a new connection may say nothing while there is no node; idleLimit is for one that was
 	// answered before.
@@ -254,7 +254,7 @@ func (s *supervisor) acceptControl(ctx context.Context) error {
 				s.wait(ctx, conn)
 			})
 		default:
-			c.Close()
+			s.desk.put(conn) // too many wait: this one is told how things stand, and who says nothing makes way there
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
 )
 
 // silentBound is how late a narinfo may be while a crowd says nothing. By design it is as late as ever, a millisecond: the bound is for a
@@ -27,16 +29,18 @@ const silentBound = 2 * time.Second
 // crowd keeps many connections open that never ask anything, and opens another for each that is closed. Every fourth dribbles: it begins
 // a request, and goes on with a byte now and then.
 type crowd struct {
+	network string
 	addr    string
+	pause   time.Duration // before another is opened
 	stop    chan struct{}
 	running sync.WaitGroup
 	open    atomic.Int64
 	opened  atomic.Int64
 }
 
-func startCrowd(t *testing.T, gateway string, size int) *crowd {
+func startCrowd(t *testing.T, c *crowd, size int) *crowd {
 	t.Helper()
-	c := &crowd{addr: strings.TrimPrefix(gateway, "http://"), stop: make(chan struct{})}
+	c.stop = make(chan struct{})
 	for n := range size {
 		c.running.Go(func() {
 			for c.stay(n%4 == 0) {
@@ -58,7 +62,7 @@ func (c *crowd) end() {
 
 // stay holds a connection until it is closed, and reports whether another is to follow.
 func (c *crowd) stay(dribbles bool) bool {
-	conn, err := net.DialTimeout("tcp", c.addr, time.Second)
+	conn, err := net.DialTimeout(c.network, c.addr, time.Second)
 	if err == nil {
 		c.open.Add(1)
 		c.opened.Add(1)
@@ -89,23 +93,28 @@ func (c *crowd) stay(dribbles bool) bool {
 	select {
 	case <-c.stop:
 		return false
-	case <-time.After(10 * time.Millisecond):
+	case <-time.After(c.pause):
 		return true
+	}
+}
+
+// roomForCrowd skips a test where a process may not have as many files.
+func roomForCrowd(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 4096 {
+		t.Skipf("this process may open %d files: too few for a crowd", limit.Cur)
 	}
 }
 
 // TestSilentCrowd: a thousand connections that say nothing do not disturb Nix, neither while the node runs nor while the standby stands in
 // for it: narinfos come as ever, NARs are whole.
 func TestSilentCrowd(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 4096 {
-		t.Skipf("this process may open %d files: too few for a crowd", limit.Cur)
-	}
+	roomForCrowd(t)
 	path := build(t, "silent", pkg{name: "large", seed: 3, size: 8_000_000})[0]
 	p := daemon(t, "daemon")
 	there, absent := p.listing([]nix.StorePath{path})
 	info := p.narinfo(path)
-	c := startCrowd(t, p.gateway, 1000)
+	c := startCrowd(t, &crowd{network: "tcp", addr: strings.TrimPrefix(p.gateway, "http://"), pause: 10 * time.Millisecond}, 1000)
 	p.await("to have a crowd", func() bool { return c.open.Load() > 900 })
 	var took []time.Duration
 	for range 300 {
@@ -151,6 +160,65 @@ func TestSilentCrowd(t *testing.T) {
 		t.Error(err)
 	}
 	c.end()
+	p.stop()
+}
+
+// TestSilentCrowdElsewhere: as many at the control socket, or at the port for peers, keep neither Nix nor whoever asks for the status
+// waiting, and a peer that is connected gets what it asks for. (New ones wait: libp2p counts who has not said who it is, and lets in some
+// dozens, each for 15 s at most.)
+func TestSilentCrowdElsewhere(t *testing.T) {
+	roomForCrowd(t)
+	paths := small(t, "silent-elsewhere")
+	port := peerPort(t)
+	p := daemon(t, "daemon", "--port", port)
+	var made report.New
+	p.must(&made, "new", "acme-1")
+	p.must(nil, "use", "acme-1")
+	p.must(nil, "publish", "acme-1", paths[len(paths)-1].String())
+	user := daemon(t, "user", "--port", peerPort(t), "--peer", "127.0.0.1:"+port)
+	user.must(nil, "use", made.Address)
+	user.await("to list the paths", func() bool {
+		var s report.Status
+		user.must(&s, "status")
+		return s.Namespaces[0].Paths == len(paths)
+	})
+	gateway := strings.TrimPrefix(p.gateway, "http://")
+	for name, c := range map[string]struct {
+		*crowd
+		path nix.StorePath // which the user has not asked for yet
+	}{
+		"control socket": {&crowd{network: "unix", addr: filepath.Join(p.state, "control.sock"), pause: time.Second}, paths[0]},
+		"port for peers": {&crowd{network: "tcp", addr: "127.0.0.1:" + port, pause: time.Second}, paths[1]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			startCrowd(t, c.crowd, 1000)
+			p.await("to have a crowd", func() bool { return c.opened.Load() >= 1000 })
+			var slowest time.Duration
+			for i := range 20 {
+				for _, path := range paths {
+					began := time.Now()
+					if status, err := askOnce(gateway, "/"+path.Hash().String()+".narinfo"); err != nil || status != http.StatusOK {
+						t.Fatalf("a narinfo: %d, %v", status, err)
+					}
+					slowest = max(slowest, time.Since(began))
+				}
+				if i%4 == 0 {
+					if err := p.ask(nil, "status"); err != nil {
+						t.Errorf("%d connections after the first: %v", c.opened.Load(), err)
+					}
+				}
+			}
+			t.Logf("%d silent connections, %d opened in all; the slowest narinfo took %v", c.open.Load(), c.opened.Load(), slowest)
+			if slowest > silentBound {
+				t.Errorf("a narinfo took %v", slowest)
+			}
+			if err := wholeNar(strings.TrimPrefix(user.gateway, "http://"), user.narinfo(c.path)); err != nil {
+				t.Errorf("what a peer has from here: %v", err)
+			}
+			c.end()
+		})
+	}
+	user.stop()
 	p.stop()
 }
 
