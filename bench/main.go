@@ -94,6 +94,7 @@ func (b *bench) all(ctx context.Context, only string) error {
 		{"catalog", b.catalog},
 		{"sources", b.sources},
 		{"upstream", b.upstream},
+		{"far", b.far},
 		{"misses", b.misses},
 		{"crowd", b.crowd},
 	}

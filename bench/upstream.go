@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +46,62 @@ func (b *bench) downstream(ctx context.Context, name, url, key string) (*daemon,
 	return d, d.ask(ctx, nil, "use", key, "--origin", url)
 }
 
+// cold is how long a copy takes through a daemon that has nothing yet. It becomes *d, and what was *d is dropped.
+func (b *bench) cold(ctx context.Context, d **daemon, round int, url, key string) (took float64, err error) {
+	if *d != nil {
+		if err := (*d).drop(); err != nil {
+			return 0, err
+		}
+	}
+	if *d, err = b.downstream(ctx, fmt.Sprintf("upstream-%d", round), url, key); err != nil {
+		return 0, err
+	}
+	return b.copyFrom(ctx, (*d).gateway, (*d).key, b.r1)
+}
+
+// far compares copies from an HTTP cache that is 30 ms away with copies from a gateway that pulls all from it.
+func (b *bench) far(ctx context.Context) error {
+	near, key, stop, err := b.signedCache(ctx)
+	if err != nil {
+		return err
+	}
+	target, err := url.Parse(near)
+	if err != nil {
+		return err
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true}
+	at, stopFar, err := farAway(proxy)
+	if err != nil {
+		return err
+	}
+	defer stopFar()
+	var d *daemon
+	m, err := b.medians(
+		rival{"straight", func(int) (float64, error) { return b.copyFrom(ctx, at, key, b.r1) }},
+		rival{"cold", func(round int) (float64, error) { return b.cold(ctx, &d, round, at, key) }})
+	if err != nil {
+		return err
+	}
+	b.line("the same, the origin 30 ms away", m["cold"], m["straight"], "s", "that nginx, zstd")
+	return errors.Join(d.drop(), stop())
+}
+
+// farAway serves h on loopback, each answer later than it would be by the way to a server 30 ms away and back.
+func farAway(h http.Handler) (at string, stop func() error, err error) {
+	const away = 30 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(away)
+		h.ServeHTTP(w, r)
+	})}
+	go s.Serve(l)
+	return "http://" + l.Addr().String(), s.Close, nil
+}
+
 // upstream compares copies from a gateway that pulls all from an HTTP cache, and then has it, with copies from that cache.
 func (b *bench) upstream(ctx context.Context) error {
 	url, key, stop, err := b.signedCache(ctx)
@@ -55,20 +113,9 @@ func (b *bench) upstream(ctx context.Context) error {
 		return err
 	}
 	var d *daemon
-	cold := func(round int) (took float64, err error) {
-		if d != nil {
-			if err := d.drop(); err != nil {
-				return 0, err
-			}
-		}
-		if d, err = b.downstream(ctx, fmt.Sprintf("upstream-%d", round), url, key); err != nil {
-			return 0, err
-		}
-		return b.copyFrom(ctx, d.gateway, d.key, b.r1)
-	}
 	m, err := b.medians(
 		rival{"straight", func(int) (float64, error) { return b.copyFrom(ctx, url, key, b.r1) }},
-		rival{"cold", cold},
+		rival{"cold", func(round int) (float64, error) { return b.cold(ctx, &d, round, url, key) }},
 		rival{"aside", func(int) (float64, error) {
 			took, err := b.copyFrom(ctx, d.gateway, d.key, b.r1)
 			return took, errors.Join(err, d.settled(ctx))
@@ -87,7 +134,7 @@ func (b *bench) upstream(ctx context.Context) error {
 // misses is how long a build takes to learn that 200 paths are nowhere, with one gateway before 20 namespaces and 3 origins that
 // are 30 ms away.
 func (b *bench) misses(ctx context.Context) error {
-	const paths, namespaces, origins, away = 200, 20, 3, 30 * time.Millisecond
+	const paths, namespaces, origins = 200, 20, 3
 	alice, _, err := b.publisher(ctx, "misses-alice", b.r1[:1])
 	if err != nil {
 		return err
@@ -108,22 +155,17 @@ func (b *bench) misses(ctx context.Context) error {
 			return err
 		}
 	}
-	far := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(away)
-		http.NotFound(w, r)
-	})}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	far, stop, err := farAway(http.NotFoundHandler())
 	if err != nil {
 		return err
 	}
-	go far.Serve(l)
-	defer far.Close()
+	defer stop()
 	for k := range origins {
 		secret, err := nix.NewSecretKey(fmt.Sprintf("far-%d", k), rand.Reader)
 		if err != nil {
 			return err
 		}
-		if err := bob.ask(ctx, nil, "use", secret.Public().String(), "--origin", fmt.Sprintf("http://%s/%d", l.Addr(), k)); err != nil {
+		if err := bob.ask(ctx, nil, "use", secret.Public().String(), "--origin", fmt.Sprintf("%s/%d", far, k)); err != nil {
 			return err
 		}
 	}

@@ -81,8 +81,8 @@ func (f *Finder) States() []State {
 	return append([]State(nil), f.states...)
 }
 
-// Hasten has everybody looked for now who is not connected: this machine came
-// to another network.
+// Hasten has everybody who is not connected looked for at once: this machine
+// came to another network.
 func (f *Finder) Hasten() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
