@@ -31,21 +31,28 @@ func (n *Node) bodyAhead(ctx context.Context, v trust.Verified) {
 // there asks for narinfos as well.
 type foresight struct {
 	mu         sync.Mutex
-	told       map[throughKey]trust.Verified // which Nix has been told of, and whose NARs it has not asked for
-	order      []throughKey                  // in which it was told, and some that are not in told any more
-	references int                           // of those in told, together
+	told       map[throughKey]told // which Nix has been told of, and whose NARs it has not asked for
+	order      []throughKey        // in which it was told, and some that are not in told any more
+	references int                 // of those in told, together
 	going      map[throughKey]*going
 	last       time.Time // when Nix asked for something
+}
+
+// told is a path that Nix was told of.
+type told struct {
+	v     trust.Verified
+	since time.Time
 }
 
 // going is a NAR that was or is fetched ahead, and that Nix has not asked for.
 type going struct {
 	bytes   int64
+	since   time.Time
 	arrived bool
 }
 
 func newForesight() *foresight {
-	return &foresight{told: make(map[throughKey]trust.Verified), going: make(map[throughKey]*going)}
+	return &foresight{told: make(map[throughKey]told), going: make(map[throughKey]*going)}
 }
 
 // tell notes that Nix was told of v.
@@ -59,13 +66,13 @@ func (f *foresight) tell(v trust.Verified, now time.Time) {
 	if known || f.going[key] != nil || len(f.order) == aheadTold || f.references+references > aheadReferences {
 		return
 	}
-	f.told[key], f.order, f.references = v, append(f.order, key), f.references+references
+	f.told[key], f.order, f.references = told{v, now}, append(f.order, key), f.references+references
 }
 
 // at forgets everything when Nix has not asked for anything for a while: it was stopped, or has all that it wants. It is called with mu held.
 func (f *foresight) at(now time.Time) {
 	if now.Sub(f.last).Abs() > aheadMemory {
-		f.told, f.order, f.references, f.going = make(map[throughKey]trust.Verified), nil, 0, make(map[throughKey]*going)
+		f.told, f.order, f.references, f.going = make(map[throughKey]told), nil, 0, make(map[throughKey]*going)
 	}
 	f.last = now
 }
@@ -82,16 +89,17 @@ func (f *foresight) asked(v trust.Verified, now time.Time) {
 
 // leave takes key out of told. It is called with mu held.
 func (f *foresight) leave(key throughKey) {
-	if v, ok := f.told[key]; ok {
+	if t, ok := f.told[key]; ok {
 		delete(f.told, key)
-		f.references -= len(v.Entry().References)
+		f.references -= len(t.v.Entry().References)
 	}
 }
 
 // next takes what Nix will ask for next, if there is room for it: of which all references were asked for, or are on their way.
-func (f *foresight) next() (v trust.Verified, ok bool) {
+func (f *foresight) next(now time.Time) (v trust.Verified, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.tidy(now)
 	atOnce, bytes := 0, int64(0)
 	for _, g := range f.going {
 		bytes += g.bytes
@@ -102,16 +110,31 @@ func (f *foresight) next() (v trust.Verified, ok bool) {
 	if atOnce >= aheadNars {
 		return v, false
 	}
-	f.order = slices.DeleteFunc(f.order, func(key throughKey) bool { _, there := f.told[key]; return !there })
 	for _, key := range f.order {
-		v := f.told[key]
+		v := f.told[key].v
 		if size := int64(v.Entry().NarSize); bytes+size <= aheadBytes && f.ready(v) {
 			f.leave(key)
-			f.going[key] = &going{bytes: size}
+			f.going[key] = &going{bytes: size, since: now}
 			return v, true
 		}
 	}
 	return v, false
+}
+
+// tidy forgets what Nix was told of and did not ask for in a long time, though it asked for others. It is called with mu held.
+func (f *foresight) tidy(now time.Time) {
+	f.order = slices.DeleteFunc(f.order, func(key throughKey) bool {
+		t, there := f.told[key]
+		if there && now.Sub(t.since) > aheadStale {
+			f.leave(key)
+		}
+		return !there || now.Sub(t.since) > aheadStale
+	})
+	for key, g := range f.going {
+		if g.arrived && now.Sub(g.since) > aheadStale {
+			delete(f.going, key)
+		}
+	}
 }
 
 // ready reports whether nothing that v refers to comes before it. It is called with mu held.
@@ -147,7 +170,7 @@ func (n *Node) narAsked(v trust.Verified) {
 // narsAhead begins to fetch NARs that Nix will ask for, as far as there is room to put them aside.
 func (n *Node) narsAhead(ctx context.Context) {
 	for ctx.Err() == nil && n.scratches.ample() {
-		v, ok := n.foresight.next()
+		v, ok := n.foresight.next(n.Now())
 		if !ok {
 			return
 		}

@@ -62,6 +62,14 @@ func aheadOfNix(t *testing.T) {
 	m.w.passes(2 * time.Minute)
 	m.getsFrom(o, o.nix.build("last", "1", 1000))
 	asked(5, "minutes later")
+	// Nor when Nix has asked for nothing but narinfos for long.
+	m.told(o.nix.build("stale", "1", 1000))
+	for range 11 {
+		m.w.passes(59 * time.Second)
+		m.told(libc)
+	}
+	m.getsFrom(o, o.nix.build("later", "1", 1000))
+	asked(6, "long after")
 }
 
 // TestAheadBounded: no more than some bytes come before anybody asks for them, and as Nix takes them more come.

@@ -65,10 +65,12 @@ const (
 	aheadNars  = 2
 	aheadBytes = 64 << 20
 	// aheadTold and aheadReferences bound the paths of which it is remembered that Nix was told of them, with their references: 10 MB.
-	// aheadMemory is how long Nix may ask for nothing until all that is forgotten; it imports the largest NARs in less.
+	// aheadMemory is how long Nix may ask for nothing until all that is forgotten; it imports the largest NARs in less. aheadStale is
+	// when one of them is, though Nix asks for others: it only wanted to know, or has it from elsewhere.
 	aheadTold       = 10_000
 	aheadReferences = 100_000
 	aheadMemory     = time.Minute
+	aheadStale      = 10 * time.Minute
 	// bodyPatience: a peer that has not given a body after so long is not waited for alone.
 	bodyPatience = time.Second
 
