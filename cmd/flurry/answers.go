@@ -50,6 +50,7 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	for _, sp := range v.node.Spaces() {
 		s.Problems = append(s.Problems, documentWarnings(sp, v.catalog.Stats(sp.Address), time.Now())...)
 	}
+	s.Problems = append(s.Problems, v.keys.unusable()...)
 	if c := v.node.Clock(); c.Ahead.Abs() > report.MaxSkew {
 		s.Problems = append(s.Problems, *report.ClockSkew(c.Ahead, c.Peers))
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -234,6 +235,9 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config, seated func(*instanc
 		seated(i)
 	} else if err := i.listen(ctx); err != nil {
 		return err
+	}
+	for _, p := range i.keys.unusable() { // status says so for as long as it is so
+		log.Warn("a key is not used", "why", p.Message, "try", strings.Join(p.Try, "; "))
 	}
 	if err := i.start(ctx); err != nil {
 		return err

@@ -294,7 +294,8 @@ func (e *examined) others(context.Context) {
 	if e.down != nil {
 		return
 	}
-	group := map[string]string{"document-expired": "ns.document", "document-fork": "ns.document", "clock-skew": "net.clock", "store-damaged": "store.check", "late": "gateway.late", "queue-stuck": "ns.queue", "queue-unreadable": "ns.queue"}
+	group := map[string]string{"document-expired": "ns.document", "document-fork": "ns.document", "clock-skew": "net.clock", "store-damaged": "store.check", "late": "gateway.late", "queue-stuck": "ns.queue", "queue-unreadable": "ns.queue",
+		"key-readable": "keys.mode", "key-in-store": "keys.store"}
 	for _, p := range e.status.Problems {
 		id := group[p.ID]
 		if id == "" {
@@ -302,6 +303,9 @@ func (e *examined) others(context.Context) {
 		}
 		if strings.HasPrefix(p.ID, "disk-full") || strings.HasPrefix(p.ID, "store-full") {
 			continue // storeRoom says so
+		}
+		if p.ID == "key-readable" && strings.HasPrefix(p.Message, e.keyDir()+"/") {
+			continue // keyFiles says so, and can mend it
 		}
 		text := p.Message
 		for _, f := range p.Found {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,6 +138,36 @@ func notAWriter(a namespace.Address) error {
 }
 
 func (k *keyring) file(name string) string { return filepath.Join(k.dir, name+".sec") }
+
+// unusable says which files in the places for keys are none, since others can read them, or for whatever else, and what to do. That of a
+// namespace which the configuration names has to be there; what somebody else owns in the directory is no business of this process.
+func (k *keyring) unusable() (found []report.Problem) {
+	files := make(map[string]bool) // whether it has to be readable
+	if all, err := os.ReadDir(k.dir); err == nil {
+		for _, e := range all {
+			if strings.HasSuffix(e.Name(), ".sec") {
+				files[filepath.Join(k.dir, e.Name())] = false
+			}
+		}
+	}
+	for _, file := range k.elsewhere {
+		files[file] = true
+	}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		var p *report.Problem
+		_, err := readSecret(file)
+		switch placed := outsideStore(file); {
+		case errors.As(placed, &p), err == nil, errors.As(err, &p):
+		case files[file]:
+			p = &report.Problem{ID: "bad-key", Exit: report.ExitFailed, Message: fmt.Sprintf("%s, which the configuration names, cannot be read: %v", file, reasonOf(err)),
+				Try: []string{"ls -l " + file, "key_file in the configuration: where the key is"}}
+		}
+		if p != nil {
+			found = append(found, *p)
+		}
+	}
+	return found
+}
 
 // add keeps key under its name. A file of that name with another key is left alone, and an error.
 func (k *keyring) add(key nix.SecretKey) error {

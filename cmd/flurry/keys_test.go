@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,59 @@ func TestKeyringModes(t *testing.T) {
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// TestKeyringUnusable: of each file in the places for keys that is none, because of who can read it, where it lies or what it holds, it is
+// said what is wrong, and of no other.
+func TestKeyringUnusable(t *testing.T) {
+	dir, elsewhere := filepath.Join(t.TempDir(), "keys"), t.TempDir()
+	named := make(map[namespace.Address]string)
+	name := func(key nix.SecretKey, file string) {
+		named[namespace.AddressOf(key.Public())] = filepath.Join(elsewhere, file)
+	}
+	k, err := openKeyring(dir, named, noPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(dir, file, text string, mode fs.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, file), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := secretKey(t, "acme-1")
+	put(dir, "good.sec", key.Text(), 0o400)
+	put(dir, "notes.txt", "no key", 0o644)
+	put(elsewhere, "named.sec", key.Text(), 0o600)
+	name(secretKey(t, "named-1"), "named.sec")
+	if got := k.unusable(); len(got) != 0 {
+		t.Errorf("nothing is wrong: %+v", got)
+	}
+	put(dir, "open.sec", key.Text(), 0o640)
+	put(dir, "rubbish.sec", "rubbish", 0o600)
+	put(elsewhere, "open.sec", key.Text(), 0o604)
+	name(secretKey(t, "open-1"), "open.sec")
+	name(secretKey(t, "missing-1"), "missing.sec")
+	name(secretKey(t, "placed-1"), "placed.sec")
+	if err := os.Symlink("/nix/store", filepath.Join(elsewhere, "placed.sec")); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{filepath.Join(dir, "open.sec"): "key-readable", filepath.Join(dir, "rubbish.sec"): "bad-key",
+		filepath.Join(elsewhere, "open.sec"): "key-readable", filepath.Join(elsewhere, "missing.sec"): "bad-key", filepath.Join(elsewhere, "placed.sec"): "key-in-store"}
+	found := k.unusable()
+	if len(found) != len(want) {
+		t.Errorf("%d are found, want %d: %+v", len(found), len(want), found)
+	}
+	for file, id := range want {
+		if !slices.ContainsFunc(found, func(p report.Problem) bool {
+			return p.ID == id && strings.Contains(p.Message, file) && len(p.Try) > 0 && !strings.Contains(p.Message, key.Text())
+		}) {
+			t.Errorf("%s is not found to be %s: %+v", file, id, found)
+		}
 	}
 }
 
