@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,28 +126,54 @@ func TestBudgetPeer(t *testing.T) {
 	}
 }
 
-// TestBudgetOrigin is the same with an HTTP cache behind the gateway.
+// TestBudgetOrigin is the same with an HTTP cache behind the gateway: all of a sudden, from the daemon's start, and where the cache that was
+// named sends on to another, which is the one that misbehaves.
 func TestBudgetOrigin(t *testing.T) {
 	paths := small(t, "budget-origin")
 	c := newHTTPCache(t, "zstd", paths)
-	for _, f := range allFaults {
-		t.Run(f.String(), func(t *testing.T) {
-			l := newLine(t, strings.TrimPrefix(c.URL, "http://"))
-			p := daemon(t, "user")
-			p.must(nil, "use", c.key, "--origin", "http://"+l.addr)
-			half := len(paths) / 2
-			p.afterGrace()
-			if _, given := p.wave("/" + paths[0].Hash().String() + ".narinfo"); given != 1 {
-				t.Error("a line that is healthy gives nothing")
-			}
-			l.is(f)
-			if given := p.withinBudget("all of a sudden", paths[half:]); f == refuses && given != 0 {
-				t.Errorf("%d paths came over a line that %s", given, f)
-			}
-			l.is(healthy)
-			p.await("to give them again", func() bool { _, given := p.wave("/" + paths[half].Hash().String() + ".narinfo"); return given == 1 })
-			p.stop()
-		})
+	for _, by := range []string{"by itself", "behind a redirect"} {
+		for _, f := range allFaults {
+			t.Run(f.String()+" "+by, func(t *testing.T) {
+				l := newLine(t, strings.TrimPrefix(c.URL, "http://"))
+				named := "http://" + l.addr
+				var sentOn atomic.Int64
+				if by == "behind a redirect" {
+					first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						sentOn.Add(1)
+						http.Redirect(w, r, "http://"+l.addr+r.URL.Path, http.StatusFound)
+					}))
+					t.Cleanup(first.Close)
+					named = first.URL
+				}
+				p := daemon(t, "user")
+				p.must(nil, "use", c.key, "--origin", named)
+				third := len(paths) / 3
+				p.afterGrace()
+				if _, given := p.wave("/" + paths[0].Hash().String() + ".narinfo"); given != 1 {
+					t.Error("a line that is healthy gives nothing")
+				}
+				l.is(f)
+				if given := p.withinBudget("all of a sudden", paths[third:2*third]); f == refuses && given != 0 {
+					t.Errorf("%d paths came over a line that %s", given, f)
+				}
+				l.is(healthy)
+				p.await("to give them again", func() bool { _, given := p.wave("/" + paths[third].Hash().String() + ".narinfo"); return given == 1 })
+
+				l.is(f)
+				p.stop()
+				p.start()
+				before := sentOn.Load()
+				if given := p.withinBudget("from the daemon's start", paths[2*third:]); f == refuses && given != 0 {
+					t.Errorf("%d paths came over a line that %s", given, f)
+				}
+				if by == "behind a redirect" && sentOn.Load() == before {
+					t.Error("nothing was asked of the cache that was named")
+				}
+				l.is(healthy)
+				p.await("to give them after all", func() bool { _, given := p.wave("/" + paths[2*third].Hash().String() + ".narinfo"); return given == 1 })
+				p.stop()
+			})
+		}
 	}
 }
 
