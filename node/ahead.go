@@ -174,7 +174,7 @@ func (n *Node) narsAhead(ctx context.Context) {
 		if !ok {
 			return
 		}
-		if v.Entry().HasBody() && n.whole(ctx, v) || n.passing(v) != nil || !n.originHas(v) {
+		if n.has(ctx, v) || n.passing(v) != nil || !n.originHas(v) {
 			n.foresight.arrive(throughKey{v.Address(), v.Path().Hash()}, false)
 			continue
 		}
@@ -189,4 +189,12 @@ func (n *Node) arrived(key throughKey, came bool) {
 	if n.foresight.arrive(key, came) {
 		n.tasks.Go(n.narsAhead)
 	}
+}
+
+// has reports whether the NAR of v is here by now, also if it was not when v was looked up.
+func (n *Node) has(ctx context.Context, v trust.Verified) bool {
+	entries, err := n.Catalog.Lookup(ctx, v.Address(), v.Path().Hash())
+	return err == nil && slices.ContainsFunc(entries, func(now trust.Verified) bool {
+		return now.Entry().NarHash == v.Entry().NarHash && now.Entry().HasBody() && n.whole(ctx, now)
+	})
 }

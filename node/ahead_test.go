@@ -72,6 +72,32 @@ func aheadOfNix(t *testing.T) {
 	asked(6, "long after")
 }
 
+// TestAheadHere: what is here by now is not fetched again, though it was not when Nix was told of it.
+func TestAheadHere(t *testing.T) {
+	m, o, _ := sided(t)
+	lib, other := o.nix.build("lib", "1", 100_000), o.nix.build("other", "1", 1000)
+	v, err := m.Info(t.Context(), "", lib.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nar, err := m.Nar(t.Context(), "", v.Entry().NarHash, lib.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.told(lib) // another Nix, which is slower
+	if err := nar.WriteRange(t.Context(), io.Discard, 0, nar.Size()); err != nil {
+		t.Fatal(err)
+	}
+	m.w.passes(30 * time.Second) // it is quiet
+	m.eventually("to keep it", func() bool { return m.hasKept(lib) })
+	m.told(other)
+	m.getsFrom(o, other)
+	m.getsFrom(o, lib)
+	if n := o.nars.Load(); n != 2 {
+		t.Errorf("%d NARs were asked for", n)
+	}
+}
+
 // TestAheadBounded: no more than some bytes come before anybody asks for them, and as Nix takes them more come.
 func TestAheadBounded(t *testing.T) { synctest.Test(t, aheadBounded) }
 
