@@ -29,7 +29,10 @@ func (b *bench) signedCache(ctx context.Context) (url, key string, stop func() e
 	if err := os.WriteFile(file, []byte(secret.Text()), 0o600); err != nil {
 		return "", "", nil, err
 	}
-	dir := filepath.Join(b.dir, "cache-signed")
+	dir, err := os.MkdirTemp(b.dir, "cache-signed-") // what is there is not signed anew
+	if err != nil {
+		return "", "", nil, err
+	}
 	if err := b.nix(ctx, append([]string{"copy", "--to", "file://" + dir + "?compression=zstd&secret-key=" + file}, b.r1...)...); err != nil {
 		return "", "", nil, err
 	}
