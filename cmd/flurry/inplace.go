@@ -19,8 +19,10 @@ const (
 	// rootsWait is how long Nix may take to be asked to keep a path. Who reads waits for that, and reads all the same.
 	rootsWait = time.Second
 	// rootsIdle is how long paths are kept that nobody reads any more, rootsLong how long one connection keeps what it was
-	// asked to, and rootsAgain after how long a Nix that did not answer is asked again.
+	// asked to, rootsFresh after how long Nix is asked again for a path that is still read, since it may have been restarted and
+	// forgotten, and rootsAgain after how long a Nix that did not answer is asked again.
 	rootsIdle  = 2 * time.Minute
+	rootsFresh = 15 * time.Second
 	rootsLong  = 30 * time.Minute
 	rootsAgain = time.Minute
 )
@@ -34,8 +36,8 @@ type nixPaths struct {
 	turn    chan struct{} // holds a token while Nix is asked
 
 	mu     sync.Mutex
-	store  *daemon.Store // nil while nothing is kept
-	held   map[nix.StorePath]bool
+	store  *daemon.Store               // nil while nothing is kept
+	held   map[nix.StorePath]time.Time // when Nix was asked
 	begun  time.Time
 	used   time.Time
 	silent time.Time // until then Nix is not asked
@@ -95,7 +97,7 @@ func (p *nixPaths) holds(path nix.StorePath) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.store != nil && now.Sub(p.begun) < rootsLong && p.held[path] {
+	if p.store != nil && now.Sub(p.begun) < rootsLong && now.Sub(p.held[path]) < rootsFresh {
 		p.used = now
 		return true
 	}
@@ -108,30 +110,43 @@ func (p *nixPaths) ask(ctx context.Context, path nix.StorePath) error {
 	s, begun := p.store, p.begun
 	p.mu.Unlock()
 	now := time.Now()
-	if s == nil || now.Sub(begun) >= rootsLong {
-		fresh, err := daemon.Open(ctx, p.options)
-		if err != nil {
-			p.fail(nil)
+	if s != nil && now.Sub(begun) < rootsLong {
+		err := s.AddTempRoot(ctx, path)
+		if err == nil {
+			p.keeps(path, now)
+			return nil
+		}
+		if ctx.Err() != nil {
+			p.fail(s)
 			return err
 		}
-		p.put(fresh, now)
-		s = fresh
+		p.log.Debug("what Nix keeps is asked for anew", "err", err) // it was restarted, most likely
 	}
-	if err := s.AddTempRoot(ctx, path); err != nil {
+	fresh, err := daemon.Open(ctx, p.options)
+	if err != nil {
 		p.fail(s)
 		return err
 	}
+	p.put(fresh, now)
+	if err := fresh.AddTempRoot(ctx, path); err != nil {
+		p.fail(fresh)
+		return err
+	}
+	p.keeps(path, now)
+	return nil
+}
+
+func (p *nixPaths) keeps(path nix.StorePath, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held[path], p.used = true, now
-	return nil
+	p.held[path], p.used = now, now
 }
 
 // put has another connection keep what is read from now on.
 func (p *nixPaths) put(s *daemon.Store, now time.Time) {
 	p.mu.Lock()
 	old := p.store
-	p.store, p.held, p.begun = s, make(map[nix.StorePath]bool), now
+	p.store, p.held, p.begun = s, make(map[nix.StorePath]time.Time), now
 	p.mu.Unlock()
 	p.close(old)
 }

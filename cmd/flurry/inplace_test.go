@@ -29,7 +29,7 @@ func TestHoldOutlivesTheReader(t *testing.T) {
 	}
 	first, second, third := path("1-a"), path("2-b"), path("3-c")
 	p.Hold(t.Context(), first)
-	if !p.held[first] {
+	if p.held[first].IsZero() {
 		t.Fatal("Nix does not keep a path")
 	}
 	kept := p.store
@@ -38,11 +38,45 @@ func TestHoldOutlivesTheReader(t *testing.T) {
 	for range 20 { // where both may go on, either does
 		p.Hold(left, second)
 	}
-	if p.store != kept || !p.held[first] || !p.silent.IsZero() {
+	if p.store != kept || p.held[first].IsZero() || !p.silent.IsZero() {
 		t.Error("who hung up took along what is kept for others")
 	}
-	if p.Hold(t.Context(), third); !p.held[third] {
+	if p.Hold(t.Context(), third); p.held[third].IsZero() {
 		t.Error("afterwards Nix is not asked any more")
+	}
+}
+
+// TestHoldOutlivesNix: when nix-daemon was restarted, and keeps nothing any more, what is still read is soon kept again.
+func TestHoldOutlivesNix(t *testing.T) {
+	if _, err := exec.LookPath("nix-daemon"); err != nil {
+		t.Skip("there is no Nix here: ", err)
+	}
+	p := newNixPaths(daemon.Options{Remote: "local?root=" + t.TempDir()}, slog.New(slog.DiscardHandler))
+	defer func() { p.close(p.store) }()
+	one, err := nix.ParseStorePath("/nix/store/00000000000000000000000000000001-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := nix.ParseStorePath("/nix/store/00000000000000000000000000000002-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Hold(t.Context(), one)
+	p.Hold(t.Context(), other)
+	before := p.store
+	p.close(before) // as far as can be seen here
+	if p.Hold(t.Context(), one); p.store != before {
+		t.Fatal("Nix is asked at each reading")
+	}
+	p.held[one] = p.held[one].Add(-rootsFresh)
+	if p.Hold(t.Context(), one); p.store == before || p.store == nil || p.held[one].IsZero() || !p.silent.IsZero() {
+		t.Fatal("what Nix kept before it was restarted is not asked for again")
+	}
+	if !p.held[other].IsZero() {
+		t.Error("what was kept over a connection that is gone counts as kept")
+	}
+	if p.Hold(t.Context(), other); p.held[other].IsZero() {
+		t.Error("another path is not asked for again")
 	}
 }
 
