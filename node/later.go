@@ -27,16 +27,30 @@ func (l *later) commit(n *Node, b store.Batch) {
 	l.waiting = true
 	l.mu.Unlock()
 	if begins && !n.tasks.Go(func(ctx context.Context) { pause(ctx, throughCommit); l.commitAll(ctx, n) }) {
-		b.Close() // the node has ended, and what calls this does, too
+		l.giveUp(n) // the node has ended, and what calls this does, too
 	}
 }
 
-func (l *later) commitAll(ctx context.Context, n *Node) {
+// giveUp closes all batches: also those of who came between and relied on this one.
+func (l *later) giveUp(n *Node) {
+	for _, b := range l.take() {
+		if err := b.Close(); err != nil {
+			n.Log.Warn("what came from an origin is not given up", "err", err)
+		}
+	}
+}
+
+// take returns the batches that wait, and whoever comes next begins anew.
+func (l *later) take() []store.Batch {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	all := l.batches
 	l.batches, l.waiting = nil, false
-	l.mu.Unlock()
-	for _, b := range all {
+	return all
+}
+
+func (l *later) commitAll(ctx context.Context, n *Node) {
+	for _, b := range l.take() {
 		if err := errors.Join(keep(ctx, b), b.Close()); err != nil {
 			n.Log.Warn("what came from an origin is not kept", "err", err)
 		}
