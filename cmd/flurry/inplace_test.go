@@ -4,20 +4,18 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
-	"os/exec"
 	"syscall"
 	"testing"
 
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/nix/daemon"
+	"github.com/flurry-nix/flurry/nix/nixtest"
 )
 
 // TestHoldOutlivesTheReader: a peer that hangs up while Nix is asked takes from others neither what is kept for them nor the
 // next question.
 func TestHoldOutlivesTheReader(t *testing.T) {
-	if _, err := exec.LookPath("nix-daemon"); err != nil {
-		t.Skip("there is no Nix here: ", err)
-	}
+	nixtest.Require(t, "nix-daemon")
 	p := newNixPaths(daemon.Options{Remote: "local?root=" + t.TempDir()}, slog.New(slog.DiscardHandler))
 	defer func() { p.close(p.store) }()
 	path := func(name string) nix.StorePath {
@@ -48,9 +46,7 @@ func TestHoldOutlivesTheReader(t *testing.T) {
 
 // TestHoldOutlivesNix: when nix-daemon was restarted, and keeps nothing any more, what is still read is soon kept again.
 func TestHoldOutlivesNix(t *testing.T) {
-	if _, err := exec.LookPath("nix-daemon"); err != nil {
-		t.Skip("there is no Nix here: ", err)
-	}
+	nixtest.Require(t, "nix-daemon")
 	p := newNixPaths(daemon.Options{Remote: "local?root=" + t.TempDir()}, slog.New(slog.DiscardHandler))
 	defer func() { p.close(p.store) }()
 	one, err := nix.ParseStorePath("/nix/store/00000000000000000000000000000001-a")

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/flurry-nix/flurry/nix/nixtest"
 )
 
 // TestSetupNixOS: nothing is changed, and what is printed says what to do with it.
@@ -50,9 +52,7 @@ func TestSetupNixOS(t *testing.T) {
 
 // TestNixOSModule: Nix itself reads the module, and what it makes of it has all that the units of other machines have.
 func TestNixOSModule(t *testing.T) {
-	if _, err := exec.LookPath("nix-instantiate"); err != nil {
-		t.Skip(err)
-	}
+	nixtest.Require(t, "nix-instantiate")
 	for _, args := range []string{"", "--share none", "--seed", "--no-nix"} {
 		b := newBench(t)
 		b.put("/etc/NIXOS", "")
