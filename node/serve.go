@@ -158,7 +158,7 @@ func (s *Server) Chunks(ctx context.Context, from transfer.Remote, a namespace.A
 		}
 		for i := rg.First; i < rg.First+rg.Count; i++ {
 			key := store.ChunkKey(body.body.Chunks[i].ID)
-			frame, err := s.node.Store.Frame(ctx, key)
+			frame, err := s.node.Store.Frame(ctx, key, nil)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -17,7 +17,7 @@ import (
 type Codec struct {
 	enc     *zstd.Encoder
 	dec     *zstd.Decoder
-	scratch sync.Pool // of *[]byte: room for one encoded frame
+	scratch sync.Pool // of *[]byte: room for one encoded chunk, and for what a store has beside it
 }
 
 // NewCodec returns a Codec.

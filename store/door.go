@@ -48,7 +48,9 @@ func Get(ctx context.Context, r Reader, c *Codec, k Key) ([]byte, error) {
 
 // AppendGet is [Get] appending to dst, for callers that keep a buffer.
 func AppendGet(ctx context.Context, dst []byte, r Reader, c *Codec, k Key) ([]byte, error) {
-	f, err := r.Frame(ctx, k)
+	room := c.scratch.Get().(*[]byte)
+	defer c.scratch.Put(room)
+	f, err := r.Frame(ctx, k, *room)
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func TestReceiveFrameForm(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", c.name, len(got), err)
 			continue
 		}
-		f, err := m.Frame(t.Context(), c.k)
+		f, err := m.Frame(t.Context(), c.k, nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -145,8 +145,8 @@ type liar struct {
 	condemned []store.Key
 }
 
-func (l *liar) Frame(context.Context, store.Key) (store.Frame, error) { return l.f, nil }
-func (l *liar) Has(context.Context, store.Key) (bool, error)          { return true, nil }
+func (l *liar) Frame(context.Context, store.Key, []byte) (store.Frame, error) { return l.f, nil }
+func (l *liar) Has(context.Context, store.Key) (bool, error)                  { return true, nil }
 func (l *liar) Condemn(_ context.Context, k store.Key) error {
 	l.condemned = append(l.condemned, k)
 	return nil

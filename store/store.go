@@ -5,11 +5,12 @@ import "context"
 // Reader gives out content.
 type Reader interface {
 	// Frame returns the content under k in its stored form. The data belongs
-	// to the caller. An error that wraps ErrNotFound says that the content is
+	// to the caller, and is in room if that has the capacity for it and what
+	// the store needs beside it: room may be nil, or hold anything. An error that wraps ErrNotFound says that the content is
 	// not here; one that wraps ErrCorrupt that it was, and is out of use now.
 	// The bytes are as they were put, but are not checked against the id:
 	// [Get] does that.
-	Frame(ctx context.Context, k Key) (Frame, error)
+	Frame(ctx context.Context, k Key, room []byte) (Frame, error)
 	// Has tells whether Frame would look for bytes under k. It does not read
 	// them.
 	Has(ctx context.Context, k Key) (bool, error)

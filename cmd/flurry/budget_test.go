@@ -94,11 +94,11 @@ type troubledStore struct {
 	*trouble
 }
 
-func (x troubledStore) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
+func (x troubledStore) Frame(ctx context.Context, k store.Key, room []byte) (store.Frame, error) {
 	if err := x.suffer(); err != nil {
 		return store.Frame{}, err
 	}
-	return x.Mem.Frame(ctx, k)
+	return x.Mem.Frame(ctx, k, room)
 }
 
 func (x troubledStore) Has(ctx context.Context, k store.Key) (bool, error) {

@@ -145,10 +145,11 @@ func benchStore(b *testing.B) (*disk.Store, []store.Key) {
 
 func BenchmarkFrame(b *testing.B) {
 	s, keys := benchStore(b)
+	room := make([]byte, 0, store.KindChunk.MaxRaw()+64)
 	b.SetBytes(benchChunk)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Frame(b.Context(), keys[rand.IntN(len(keys))]); err != nil {
+		if _, err := s.Frame(b.Context(), keys[rand.IntN(len(keys))], room); err != nil {
 			b.Fatal(err)
 		}
 	}

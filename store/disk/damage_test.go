@@ -109,7 +109,7 @@ func TestWrongContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, s, 1, 3)
-	if _, err := s.Frame(t.Context(), key); err != nil {
+	if _, err := s.Frame(t.Context(), key, nil); err != nil {
 		t.Errorf("Frame: %v; it does not look at the id", err)
 	}
 	wantStates(t, s, "corrupt", 0, 1)
@@ -360,7 +360,7 @@ func TestDamagedIndex(t *testing.T) {
 				late := 0
 				for i := tiny; i < tiny+n; i++ {
 					k, _ := chunk(i)
-					_, err := s.Frame(t.Context(), k)
+					_, err := s.Frame(t.Context(), k, nil)
 					if errors.Is(err, store.ErrNotFound) {
 						t.Fatal("a damaged index says that content is not there; it cannot know")
 					} else if err != nil {

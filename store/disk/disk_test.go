@@ -139,7 +139,7 @@ func TestClosed(t *testing.T) {
 	k, raw := chunk(1)
 	f := store.Frame{Encoding: store.Raw, RawLength: len(raw), Data: raw}
 	_, errBegin := s.Begin(t.Context())
-	_, errFrame := s.Frame(t.Context(), k)
+	_, errFrame := s.Frame(t.Context(), k, nil)
 	_, errHas := s.Has(t.Context(), k)
 	_, errStats := s.Stats(t.Context())
 	_, errBatchHas := b.Has(t.Context(), k)

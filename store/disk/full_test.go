@@ -131,7 +131,7 @@ func condemner() int {
 	_, _ = io.ReadFull(os.Stdin, make([]byte, 1)) // meanwhile the disk is filled
 	for i := tiny; i < tiny+condemned; i++ {
 		k, _ := chunk(i)
-		if _, err := s.Frame(ctx, k); !errors.Is(err, store.ErrCorrupt) {
+		if _, err := s.Frame(ctx, k, nil); !errors.Is(err, store.ErrCorrupt) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

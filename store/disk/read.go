@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"syscall"
 
 	"github.com/flurry-nix/flurry/store"
@@ -14,7 +15,7 @@ import (
 
 // Frame implements [store.Reader]. The record's checksums are checked at every
 // read.
-func (s *Store) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
+func (s *Store) Frame(ctx context.Context, k store.Key, room []byte) (store.Frame, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.Frame{}, err
 	}
@@ -29,7 +30,7 @@ func (s *Store) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
 			return store.Frame{}, fmt.Errorf("%v: %w", k, store.ErrNotFound)
 		}
 		var f store.Frame
-		if f, err = s.read(k, at); err == nil {
+		if f, err = s.read(k, at, room); err == nil {
 			return f, nil
 		}
 		if !errors.Is(err, store.ErrCorrupt) {
@@ -63,9 +64,9 @@ func (s *Store) locate(k store.Key) (location, bool, error) {
 	return s.index.get(k)
 }
 
-// read reads the record of k at at. An error wraps store.ErrCorrupt when the
+// read reads the record of k at at, into room if it is large enough. An error wraps store.ErrCorrupt when the
 // bytes are not there or wrong, and does not when the system failed to say.
-func (s *Store) read(k store.Key, at location) (store.Frame, error) {
+func (s *Store) read(k store.Key, at location, room []byte) (store.Frame, error) {
 	file, err := s.files.acquire(at.pack)
 	if errors.Is(err, fs.ErrNotExist) {
 		return store.Frame{}, fmt.Errorf("%w: pack %s is missing", store.ErrCorrupt, packName(at.pack))
@@ -74,7 +75,7 @@ func (s *Store) read(k store.Key, at location) (store.Frame, error) {
 		return store.Frame{}, err
 	}
 	defer s.files.release(file)
-	buf := make([]byte, at.size())
+	buf := slices.Grow(room[:0], int(at.size()))[:at.size()]
 	if n, err := file.f.ReadAt(buf, int64(at.offset)); n < len(buf) {
 		if errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO) {
 			err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
@@ -97,7 +98,7 @@ func (s *Store) read(k store.Key, at location) (store.Frame, error) {
 
 // verify reads the record of k at at and checks it against its id.
 func (s *Store) verify(k store.Key, at location) error {
-	f, err := s.read(k, at)
+	f, err := s.read(k, at, nil)
 	if err != nil {
 		return err
 	}

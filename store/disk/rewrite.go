@@ -243,7 +243,7 @@ func (m *mover) copy(e entry) (p *pack, end int64, err error) {
 	if err != nil || !ok || at != e.at {
 		return nil, 0, err
 	}
-	f, err := m.s.read(e.key, at)
+	f, err := m.s.read(e.key, at, nil)
 	if err != nil {
 		return nil, 0, err
 	}

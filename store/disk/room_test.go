@@ -94,7 +94,7 @@ func TestReserve(t *testing.T) {
 		t.Errorf("Commit of what was accepted: %v", err)
 	}
 	k, _ := storetest.Noise(1, 1000)
-	if _, err := s.Frame(t.Context(), k); err != nil {
+	if _, err := s.Frame(t.Context(), k, nil); err != nil {
 		t.Errorf("reading: %v", err)
 	}
 }

@@ -64,7 +64,7 @@ func (b *batch) copy(ctx context.Context, id content.ChunkID) error {
 	if has, err := b.Batch.Has(ctx, key); err != nil || has {
 		return err
 	}
-	raw, found, err := b.store.chunk(ctx, id)
+	raw, found, err := b.store.chunk(ctx, id, nil)
 	if err != nil {
 		return err
 	}

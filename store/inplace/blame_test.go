@@ -41,7 +41,7 @@ func TestShortOfFiles(t *testing.T) {
 		s.place(one, bodies[1])
 		s.err = &fs.PathError{Op: "open", Path: s.file(one), Err: err}
 		for k := range chunks[1] {
-			if _, got := s.store.Frame(t.Context(), k); got == nil || !lost && !errors.Is(got, err) {
+			if _, got := s.store.Frame(t.Context(), k, nil); got == nil || !lost && !errors.Is(got, err) {
 				t.Fatalf("%v: read with the error %v", err, got)
 			}
 		}
@@ -84,11 +84,11 @@ type broken struct{ store.Collector }
 
 var errDisk = errors.New("the disk does not answer")
 
-func (b broken) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
+func (b broken) Frame(ctx context.Context, k store.Key, room []byte) (store.Frame, error) {
 	if k.Kind == store.KindBody {
 		return store.Frame{}, errDisk
 	}
-	return b.Collector.Frame(ctx, k)
+	return b.Collector.Frame(ctx, k, room)
 }
 
 // TestStoreBelowFails: that a body cannot be read just now is nothing that its path has done.
@@ -98,7 +98,7 @@ func TestStoreBelowFails(t *testing.T) {
 	s.place(one, bodies[1])
 	s.store.Collector = broken{s.below}
 	for k := range chunks[1] {
-		if _, err := s.store.Frame(t.Context(), k); !errors.Is(err, errDisk) {
+		if _, err := s.store.Frame(t.Context(), k, nil); !errors.Is(err, errDisk) {
 			t.Fatalf("read with the error %v", err)
 		}
 	}

@@ -162,12 +162,12 @@ func (s *Store) covers(id content.ChunkID) bool {
 }
 
 // Frame returns what the store below has, else, of a chunk, what a path has: verified, and raw.
-func (s *Store) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
-	f, err := s.Collector.Frame(ctx, k)
+func (s *Store) Frame(ctx context.Context, k store.Key, room []byte) (store.Frame, error) {
+	f, err := s.Collector.Frame(ctx, k, room)
 	if k.Kind != store.KindChunk || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 		return f, err
 	}
-	raw, found, readErr := s.chunk(ctx, k.ID)
+	raw, found, readErr := s.chunk(ctx, k.ID, room)
 	switch {
 	case readErr != nil:
 		return store.Frame{}, readErr
@@ -187,12 +187,12 @@ func (s *Store) Condemn(ctx context.Context, k store.Key) error {
 
 // chunk reads a chunk from the paths that have it, one after the other. What a path does not give any more loses it its
 // place. err is why one that may have the chunk could not be read just now, where no other has it.
-func (s *Store) chunk(ctx context.Context, id content.ChunkID) (raw []byte, found bool, err error) {
+func (s *Store) chunk(ctx context.Context, id content.ChunkID, room []byte) (raw []byte, found bool, err error) {
 	s.mu.RLock()
 	refs := slices.Clone(s.table.find(id))
 	s.mu.RUnlock()
 	for _, r := range refs {
-		raw, readErr := s.read(ctx, r, id)
+		raw, readErr := s.read(ctx, r, id, room)
 		if readErr == nil {
 			return raw, true, nil
 		}
@@ -216,7 +216,7 @@ var errBelow = errors.New("its body cannot be read")
 // errNotIt says that what was remembered under a chunk's hash is another chunk.
 var errNotIt = errors.New("another chunk")
 
-func (s *Store) read(ctx context.Context, r ref, id content.ChunkID) ([]byte, error) {
+func (s *Store) read(ctx context.Context, r ref, id content.ChunkID, room []byte) ([]byte, error) {
 	s.paths.Hold(ctx, r.place.path)
 	o, err := s.open(ctx, r.place)
 	if err != nil {
@@ -226,7 +226,7 @@ func (s *Store) read(ctx context.Context, r ref, id content.ChunkID) ([]byte, er
 		return nil, errNotIt
 	}
 	piece := o.body.Chunks[r.chunk]
-	raw := make([]byte, piece.Length)
+	raw := slices.Grow(room[:0], int(piece.Length))[:piece.Length]
 	if _, err := o.nar.ReadAt(raw, int64(o.index.Start(int(r.chunk)))); err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func (m *Mem) ask(ctx context.Context, op Op, k store.Key) (apply bool, err erro
 }
 
 // Frame implements [store.Reader].
-func (m *Mem) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
+func (m *Mem) Frame(ctx context.Context, k store.Key, room []byte) (store.Frame, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, err := m.ask(ctx, OpFrame, k); err != nil {
@@ -137,7 +137,7 @@ func (m *Mem) Frame(ctx context.Context, k store.Key) (store.Frame, error) {
 	if !ok {
 		return store.Frame{}, fmt.Errorf("%v: %w", k, store.ErrNotFound)
 	}
-	f.Data = slices.Clone(f.Data)
+	f.Data = append(room[:0], f.Data...)
 	return f, nil
 }
 

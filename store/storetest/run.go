@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"KindsAreSeparate", testKinds},
 		{"FirstPutStays", testFirstPutStays},
 		{"DataIsCopied", testDataIsCopied},
+		{"FrameRoom", testFrameRoom},
 		{"BadFrames", testBadFrames},
 		{"BatchHas", testBatchHas},
 		{"CommitAgain", testCommitAgain},
@@ -84,7 +85,7 @@ func wantAbsent(t *testing.T, s store.Reader, k store.Key) {
 	if ok, err := s.Has(t.Context(), k); err != nil || ok {
 		t.Errorf("Has %v = %v, %v; want false", k, ok, err)
 	}
-	if _, err := s.Frame(t.Context(), k); !errors.Is(err, store.ErrNotFound) {
+	if _, err := s.Frame(t.Context(), k, nil); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Frame %v: %v; want ErrNotFound", k, err)
 	}
 }
@@ -148,7 +149,7 @@ func testFirstPutStays(t *testing.T, s store.Store) {
 		if err := b.Put(t.Context(), k, store.Frame{Encoding: store.Raw, RawLength: len(raw), Data: raw}); err != nil {
 			t.Fatalf("Put again: %v", err)
 		}
-		f, err := s.Frame(t.Context(), k)
+		f, err := s.Frame(t.Context(), k, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,12 +169,43 @@ func testDataIsCopied(t *testing.T, s store.Store) {
 	}
 	clear(mine)
 	wantContent(t, s, c, k, raw)
-	f, err := s.Frame(t.Context(), k)
+	f, err := s.Frame(t.Context(), k, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	clear(f.Data)
 	wantContent(t, s, c, k, raw)
+}
+
+// testFrameRoom: what is read is the same whatever room it is given, and is in that which is large enough.
+func testFrameRoom(t *testing.T, s store.Store) {
+	c, b := store.NewCodec(), begin(t, s)
+	noise, raw := Noise(1, 5000)
+	packed, other := Chunk(2, 5000)
+	mustReceive(t, b, c, noise, raw)
+	mustReceive(t, b, c, packed, other)
+	for _, k := range []store.Key{noise, packed} {
+		want, err := s.Frame(t.Context(), k, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, room := range [][]byte{{}, make([]byte, 10), bytes.Repeat([]byte{7}, 4999), make([]byte, 0, 100), bytes.Repeat([]byte{7}, 10_000), make([]byte, 0, 10_000)} {
+			f, err := s.Frame(t.Context(), k, room)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Encoding != want.Encoding || f.RawLength != want.RawLength || !bytes.Equal(f.Data, want.Data) {
+				t.Errorf("%v with room for %d bytes is another frame than without", k, cap(room))
+			}
+			if cap(room) < 10_000 {
+				continue
+			}
+			clear(room[:cap(room)])
+			if bytes.Equal(f.Data, want.Data) {
+				t.Errorf("%v is not in the room of %d bytes that it was given", k, cap(room))
+			}
+		}
+	}
 }
 
 func testBadFrames(t *testing.T, s store.Store) {
@@ -262,7 +294,7 @@ func testEndedContext(t *testing.T, s store.Store) {
 	k, raw := Chunk(1, 100)
 	f := store.Frame{Encoding: store.Raw, RawLength: len(raw), Data: raw}
 	_, errBegin := s.Begin(ctx)
-	_, errFrame := s.Frame(ctx, k)
+	_, errFrame := s.Frame(ctx, k, nil)
 	_, errHas := s.Has(ctx, k)
 	for name, err := range map[string]error{
 		"Begin": errBegin, "Frame": errFrame, "Has": errHas, "Put": b.Put(ctx, k, f), "Commit": b.Commit(ctx),

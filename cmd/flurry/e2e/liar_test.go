@@ -50,7 +50,7 @@ func (p *process) becomesLiar() {
 	defer batch.Close()
 	codec := store.NewCodec()
 	for _, k := range keys {
-		f, err := from.Frame(ctx, k)
+		f, err := from.Frame(ctx, k, nil)
 		if err != nil {
 			p.t.Fatal(err)
 		}
