@@ -23,6 +23,7 @@ type piece struct {
 	index int
 	ready chan struct{} // closed when data or err is set
 	data  []byte
+	room  *[]byte // where data is, if it had room
 	err   error
 }
 
@@ -33,7 +34,6 @@ func (f *Nar) copy(ctx context.Context, w io.Writer, off, n int64) error {
 	first, last := f.body.index.Find(uint64(off)), f.body.index.Find(uint64(off+n-1))
 	ordered := make(chan *piece, assembleAhead)
 	jobs := make(chan *piece, assembleAhead)
-	free := make(chan []byte, assembleAhead+assembleWorkers+2)
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer cancel()
@@ -55,12 +55,8 @@ func (f *Nar) copy(ctx context.Context, w io.Writer, off, n int64) error {
 			source := &chunkSource{nar: f}
 			defer source.close()
 			for p := range jobs {
-				var buffer []byte
-				select {
-				case buffer = <-free:
-				default:
-				}
-				p.data, p.err = source.chunk(ctx, p.index, buffer)
+				p.room = f.node.rooms.get(f.body.body.Chunks[p.index].Length)
+				p.data, p.err = source.chunk(ctx, p.index, *p.room)
 				close(p.ready)
 			}
 		})
@@ -74,10 +70,7 @@ func (f *Nar) copy(ctx context.Context, w io.Writer, off, n int64) error {
 		if _, err := w.Write(data); err != nil {
 			return err
 		}
-		select {
-		case free <- p.data[:0]:
-		default:
-		}
+		f.node.rooms.put(p.room)
 	}
 	return ctx.Err()
 }
@@ -109,7 +102,7 @@ func (s *chunkSource) chunk(ctx context.Context, i int, buffer []byte) ([]byte, 
 			return s.nar.rewriter.Chunk(i, append(buffer[:0], data...)), nil
 		}
 	}
-	data, err := s.stored(ctx, want.ID, buffer)
+	data, err := s.stored(ctx, want, buffer)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 		if errors.Is(err, store.ErrCorrupt) {
 			n.Log.Error("damaged chunk is out of use and fetched again", "chunk", want.ID, "err", err)
@@ -127,16 +120,14 @@ func (s *chunkSource) chunk(ctx context.Context, i int, buffer []byte) ([]byte, 
 }
 
 // stored returns a chunk that is in the store, in buffer if it has room.
-func (s *chunkSource) stored(ctx context.Context, id content.ChunkID, buffer []byte) ([]byte, error) {
+func (s *chunkSource) stored(ctx context.Context, c content.Piece, buffer []byte) ([]byte, error) {
 	n := s.nar.node
 	if !n.crowd.many(s.nar.body.id) {
-		return store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, store.ChunkKey(id))
+		return store.AppendGet(ctx, buffer[:0], n.Store, n.Codec, store.ChunkKey(c.ID))
 	}
-	data, err := n.crowd.chunk(id, func() ([]byte, error) { return store.AppendGet(ctx, nil, n.Store, n.Codec, store.ChunkKey(id)) })
-	if err != nil {
-		return nil, err
-	}
-	return append(buffer[:0], data...), nil // hashes are written into it
+	return n.crowd.chunk(c.ID, c.Length, buffer, func(room []byte) ([]byte, error) {
+		return store.AppendGet(ctx, room[:0], n.Store, n.Codec, store.ChunkKey(c.ID))
+	})
 }
 
 // fetchTries bounds how often a chunk that was fetched, or said to be here, is found damaged or gone when it is read.

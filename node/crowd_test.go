@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,7 +12,7 @@ import (
 )
 
 func TestCrowd(t *testing.T) {
-	c := newCrowd()
+	c := newCrowd(new(rooms))
 	body := content.BodyID{1}
 	leave := c.enter(body)
 	if c.many(body) {
@@ -29,7 +30,7 @@ func TestCrowd(t *testing.T) {
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
-			got, err := c.chunk(content.ChunkID{1}, func() ([]byte, error) { loads.Add(1); <-gate; return want, nil })
+			got, err := c.chunk(content.ChunkID{1}, 1000, nil, func([]byte) ([]byte, error) { loads.Add(1); <-gate; return want, nil })
 			if err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
@@ -43,17 +44,17 @@ func TestCrowd(t *testing.T) {
 
 	// What failed is not kept, and not passed on.
 	failed := errors.New("failed")
-	if _, err := c.chunk(content.ChunkID{2}, func() ([]byte, error) { return nil, failed }); !errors.Is(err, failed) {
+	if _, err := c.chunk(content.ChunkID{2}, 1000, nil, func([]byte) ([]byte, error) { return nil, failed }); !errors.Is(err, failed) {
 		t.Errorf("%v", err)
 	}
-	if got, err := c.chunk(content.ChunkID{2}, func() ([]byte, error) { return want, nil }); err != nil || len(got) != len(want) {
+	if got, err := c.chunk(content.ChunkID{2}, 1000, nil, func([]byte) ([]byte, error) { return want, nil }); err != nil || len(got) != len(want) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 
 	// There is an end to what is kept, and nothing is when all have left.
 	big := make([]byte, content.MaxChunk)
 	for i := range 2 * crowdBytes / len(big) {
-		if _, err := c.chunk(content.ChunkID{3, byte(i), byte(i >> 8)}, func() ([]byte, error) { return big, nil }); err != nil {
+		if _, err := c.chunk(content.ChunkID{3, byte(i), byte(i >> 8)}, content.MaxChunk, nil, func([]byte) ([]byte, error) { return big, nil }); err != nil {
 			t.Fatal(err)
 		}
 		if c.bytes > crowdBytes {
@@ -66,6 +67,45 @@ func TestCrowd(t *testing.T) {
 	leave()
 	leaveToo()
 	if c.bytes != 0 || len(c.byID) != 0 || c.order.Len() != 0 || len(c.readers) != 0 {
+		t.Errorf("%d bytes and %d chunks are kept for nobody", c.bytes, len(c.byID))
+	}
+}
+
+// TestCrowdRooms: memory that chunks were in is used again, and never while somebody reads it.
+func TestCrowdRooms(t *testing.T) {
+	const size, kept, ids = 1000, 10, 40
+	c := newCrowd(new(rooms))
+	c.most = kept * size
+	leave := c.enter(content.BodyID{1})
+	var all sync.WaitGroup
+	for reader := range 8 {
+		all.Go(func() {
+			var buffer []byte
+			for k := range 2000 {
+				id := byte((k*(reader+1) + k/7) % ids)
+				got, err := c.chunk(content.ChunkID{id}, size, buffer, func(room []byte) ([]byte, error) {
+					if k%50 == 49 {
+						return nil, io.ErrUnexpectedEOF
+					}
+					return append(room[:0], bytes.Repeat([]byte{id}, size)...), nil
+				})
+				if err != nil {
+					continue
+				}
+				if !bytes.Equal(got, bytes.Repeat([]byte{id}, size)) {
+					t.Errorf("chunk %d has other bytes", id)
+					return
+				}
+				buffer = got
+			}
+		})
+	}
+	all.Wait()
+	if c.bytes > c.most || len(c.byID) != c.order.Len() {
+		t.Errorf("%d bytes of %d, %d chunks, %d in order", c.bytes, c.most, len(c.byID), c.order.Len())
+	}
+	leave()
+	if c.bytes != 0 || len(c.byID) != 0 {
 		t.Errorf("%d bytes and %d chunks are kept for nobody", c.bytes, len(c.byID))
 	}
 }

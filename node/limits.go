@@ -183,6 +183,10 @@ const (
 	// apart.
 	crowdBytes = 32 << 20
 
+	// roomStep is the difference between the sizes of memory for chunks that is used again: a chunk has 64 KiB on average, and at
+	// most 256.
+	roomStep = 32 << 10
+
 	// withheld: the last bytes of a NAR whose NarHash is unproven leave only after it matched. One Nix buffer.
 	withheld = 64 << 10
 	// wholeFirst: NARs up to this size are checked whole before the first byte leaves.

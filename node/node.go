@@ -94,6 +94,7 @@ type Node struct {
 	peers     *peers
 	bodies    *bodies
 	crowd     *crowd
+	rooms     rooms         // for chunks that are read
 	pool      *content.Pool // of what comes from origins
 	blocks    blocks        // so
 	upstreams *upstreams
@@ -139,7 +140,7 @@ func New(needs Needs, settings Settings) *Node {
 	n.spaces = newSpaces(func() { n.revision.Add(1) })
 	n.peers = newPeers(needs.Now, func() { n.revision.Add(1) })
 	n.bodies = newBodies()
-	n.crowd = newCrowd()
+	n.crowd = newCrowd(&n.rooms)
 	n.upstreams = newUpstreams(needs.Origin)
 	n.later.codec = store.NewQuickCodec()
 	n.mirrors = newMirrors()

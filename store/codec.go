@@ -91,7 +91,7 @@ func (c *Codec) inflate(dst []byte, f Frame) ([]byte, error) {
 	if f.RawLength < 0 || f.RawLength > content.MaxBody {
 		return nil, fmt.Errorf("%w: a frame of %d raw bytes", ErrCorrupt, f.RawLength)
 	}
-	start, room := len(dst), f.RawLength+decodeSlack
+	start, room := len(dst), f.RawLength+DecodeSlack
 	dst = slices.Grow(dst, room)
 	// The decoder writes up to the capacity and no further, so the capacity is
 	// the bound on what a hostile frame can expand to.

@@ -10,9 +10,9 @@ import (
 // nobody would gain.
 const minSaving = 32
 
-// decodeSlack is the room, in bytes, beyond the raw length that the decoder's
+// DecodeSlack is the room, in bytes, beyond the raw length that the decoder's
 // fast path wants to write into. It is never part of a result.
-const decodeSlack = 16
+const DecodeSlack = 16
 
 // MaxRaw is the most bytes that content of this kind has, uncompressed; 0 for
 // what is not a kind. Nothing larger enters a store or is decoded.
