@@ -8,14 +8,23 @@ import (
 
 // closureMemo is what walks found out about one namespace.
 type closureMemo struct {
-	mu     sync.Mutex
-	losses uint64 // when the results were found
-	found  map[step]result
-	rests  []rest
+	mu    sync.Mutex
+	at    moment // when the results were found; of what is complete its version says nothing
+	found map[step]result
+	rests []rest
 }
 
-// moment says what of a namespace has changed between two: see graph.
-type moment struct{ version, losses uint64 }
+// moment says what of a namespace has changed between two: see graph. Where more
+// builders are asked for, it is another namespace.
+type moment struct {
+	version, losses uint64
+	builders        int
+}
+
+// lasts reports whether what was complete at m still is at another moment.
+func (m moment) lasts(later moment) bool {
+	return m.losses == later.losses && m.builders == later.builders
+}
 
 // result is what a walk found out about one entry.
 type result struct {
@@ -90,7 +99,7 @@ func (r *rests) all() []rest {
 // not it forgets.
 func (m *closureMemo) recall(of step, at moment, extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) (result, bool) {
 	m.mu.Lock()
-	if m.losses != at.losses {
+	if !m.at.lasts(at) {
 		m.reset(at)
 	}
 	rests := m.rests // not altered, only replaced
@@ -113,7 +122,7 @@ func (m *closureMemo) get(of step, at moment) (result, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, known := m.found[of]
-	if !known || m.losses != at.losses || !r.complete() && r.version != at.version {
+	if !known || !m.at.lasts(at) || !r.complete() && r.version != at.version {
 		return result{}, false
 	}
 	return r, true
@@ -123,7 +132,7 @@ func (m *closureMemo) get(of step, at moment) (result, bool) {
 func (m *closureMemo) remember(nodes []*node, at moment, r *rests, l limits) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.losses != at.losses {
+	if !m.at.lasts(at) {
 		return
 	}
 	for _, old := range m.rests {
@@ -145,7 +154,7 @@ func (m *closureMemo) remember(nodes []*node, at moment, r *rests, l limits) {
 }
 
 func (m *closureMemo) reset(at moment) {
-	m.losses = at.losses
+	m.at = at
 	m.found = make(map[step]result)
 	m.rests = nil
 }

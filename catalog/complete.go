@@ -14,14 +14,16 @@ import (
 // be had: each reference is an acceptable entry of the namespace that is
 // complete itself, or the publication of the entry that refers to it declares it
 // as an extern of a key, for which extern answers true, or as a hole, for which
-// hole does. If not, missing is a path that stands in the way. An upstream
-// namespace answers for its own closures: there every entry is complete.
+// hole does. Where builders is more than one, an entry of a reference counts only
+// if as many say the same: see [Catalog.Builds]; whether that is so of v is for
+// the caller to look at. If not, missing is a path that stands in the way. An
+// upstream namespace answers for its own closures: there every entry is complete.
 //
-// What was found is remembered until something in the namespace, or an answer of
-// extern or hole, changes; asking for each path of a closure costs little more
+// What was found is remembered until something in the namespace, builders, or an
+// answer of extern or hole changes; asking for each path of a closure costs little more
 // than asking once. extern and hole must not call Complete. References that go
 // round in a circle complete each other.
-func (c *Catalog) Complete(ctx context.Context, v trust.Verified, extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) (complete bool, missing nix.StorePath, err error) {
+func (c *Catalog) Complete(ctx context.Context, v trust.Verified, builders int, extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) (complete bool, missing nix.StorePath, err error) {
 	if v.IsZero() {
 		return false, nix.StorePath{}, trust.ErrUntrusted
 	}
@@ -29,7 +31,7 @@ func (c *Catalog) Complete(ctx context.Context, v trust.Verified, extern func(ni
 	if err != nil {
 		return false, nix.StorePath{}, err
 	}
-	at := moment{version: s.graph.version, losses: s.graph.losses}
+	at := moment{version: s.graph.version, losses: s.graph.losses, builders: max(builders, 1)}
 	upstream := s.record.upstream
 	unlock()
 	if upstream {
@@ -169,12 +171,19 @@ func (w *closureWalk) openGoal(g *goal) error {
 	if err != nil {
 		return err
 	}
+	listings = slices.DeleteFunc(listings, func(l listing) bool { return l.name != g.path.name })
+	if w.at.builders > 1 {
+		builds, err := w.c.builds(w.s, listings)
+		if err != nil {
+			return err
+		}
+		listings = slices.DeleteFunc(listings, func(l listing) bool {
+			return !slices.ContainsFunc(builds, func(b Build) bool { return b.of(&l) && b.Agreed(w.at.builders) })
+		})
+	}
 	for i := range listings {
 		l := &listings[i]
 		n := &node{step: step{l.id, l.path}, goal: g}
-		if l.name != g.path.name {
-			continue
-		}
 		if r, known := w.s.memo.get(n.step, w.at); known {
 			if r.complete() {
 				g.open++

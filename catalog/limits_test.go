@@ -195,7 +195,7 @@ func TestClosureLimit(t *testing.T) {
 	filled := true
 	ask := func(name string) (bool, error) {
 		t.Helper()
-		complete, _, err := b.Catalog.Complete(t.Context(), b.Lookup(name)[0],
+		complete, _, err := b.Catalog.Complete(t.Context(), b.Lookup(name)[0], 1,
 			func(nix.PublicKey) bool { return false }, func(nix.StorePath) bool { return filled })
 		return complete, err
 	}

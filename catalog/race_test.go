@@ -64,7 +64,7 @@ func TestTogether(t *testing.T) {
 			if err != nil {
 				return quiet(err)
 			}
-			if _, _, err := c.Complete(ctx, found[0], func(nix.PublicKey) bool { return true }, func(nix.StorePath) bool { return true }); err != nil {
+			if _, _, err := c.Complete(ctx, found[0], 1, func(nix.PublicKey) bool { return true }, func(nix.StorePath) bool { return true }); err != nil {
 				return err
 			}
 			_, err = c.HasBody(ctx, b.Address, found[0].Entry().Body)

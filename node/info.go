@@ -180,7 +180,7 @@ func (n *Node) candidates(ctx context.Context, spaces []Space, h nix.PathHash) (
 			if !sp.gives(v.Path()) {
 				continue
 			}
-			complete, _, err := n.Catalog.Complete(ctx, v, n.externPresent, n.holeFilled)
+			complete, _, err := n.Catalog.Complete(ctx, v, 1, n.externPresent, n.holeFilled)
 			if err != nil {
 				return nil, err
 			}

@@ -161,7 +161,7 @@ func (n *Node) judge(ctx context.Context, sp Space, v trust.Verified) (report.Wh
 		return w, err
 	}
 	w.Published = published
-	complete, missing, err := n.Catalog.Complete(ctx, v, n.externPresent, n.holeFilled)
+	complete, missing, err := n.Catalog.Complete(ctx, v, 1, n.externPresent, n.holeFilled)
 	if err != nil {
 		return w, err
 	}

@@ -24,7 +24,7 @@ func (b *Bench) complete(v trust.Verified) (bool, nix.StorePath) {
 
 func (b *Bench) completeWith(v trust.Verified, extern func(nix.PublicKey) bool, hole func(nix.StorePath) bool) (bool, nix.StorePath) {
 	b.T.Helper()
-	complete, missing, err := b.Catalog.Complete(b.T.Context(), v, extern, hole)
+	complete, missing, err := b.Catalog.Complete(b.T.Context(), v, 1, extern, hole)
 	if err != nil {
 		b.T.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func testComplete(t *testing.T, b *Bench) {
 	b.Add(b.Publication(b.Root, lists("glibc"))) // here now, for everybody
 	check("bad", answers{}, nix.StorePath{})
 	check("top", answers{}, nix.StorePath{})
-	if _, _, err := b.Catalog.Complete(t.Context(), trust.Verified{}, never[nix.PublicKey], never[nix.StorePath]); !errors.Is(err, trust.ErrUntrusted) {
+	if _, _, err := b.Catalog.Complete(t.Context(), trust.Verified{}, 1, never[nix.PublicKey], never[nix.StorePath]); !errors.Is(err, trust.ErrUntrusted) {
 		t.Fatalf("Complete of nothing: %v", err)
 	}
 }

@@ -208,7 +208,7 @@ func BenchmarkScale(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.StartTimer()
-			complete, missing, err := fresh.Complete(ctx, found[0], func(nix.PublicKey) bool { return false }, func(nix.StorePath) bool { return false })
+			complete, missing, err := fresh.Complete(ctx, found[0], 1, func(nix.PublicKey) bool { return false }, func(nix.StorePath) bool { return false })
 			if err != nil || !complete {
 				b.Fatal(missing, err)
 			}
