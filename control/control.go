@@ -99,9 +99,10 @@ type UseRequest struct {
 	Namespace string        `json:"namespace"` // a key, perhaps with hints, or an alias known here
 	Alias     string        `json:"alias,omitempty"`
 	Peers     []string      `json:"peers,omitempty"`
-	Origin    string        `json:"origin,omitempty"` // the URL of the HTTP cache that it is
-	Only      []string      `json:"only,omitempty"`   // take paths of these names alone; none: as it is
-	Wait      time.Duration `json:"wait,omitempty"`   // how long to look for somebody who holds it; 0: a few seconds
+	Origin    string        `json:"origin,omitempty"`    // the URL of the HTTP cache that it is
+	Only      []string      `json:"only,omitempty"`      // take paths of these names alone; none: as it is
+	Threshold int           `json:"threshold,omitempty"` // take what so many builders agree on; 0: as it is
+	Wait      time.Duration `json:"wait,omitempty"`      // how long to look for somebody who holds it; 0: a few seconds
 }
 
 // LeaveRequest ends using a namespace.

@@ -108,6 +108,9 @@ func (n *Node) obtainable(ctx context.Context, spaces []Space, h nix.PathHash) b
 			continue
 		}
 		found, err := n.Catalog.Lookup(ctx, sp.Address, h)
+		if err == nil {
+			found, err = n.agreed(ctx, sp, h, found)
+		}
 		if err == nil && slices.ContainsFunc(found, func(v trust.Verified) bool { return sp.gives(v.Path()) && n.available(ctx, v) }) {
 			return true
 		}
@@ -176,11 +179,14 @@ func (n *Node) candidates(ctx context.Context, spaces []Space, h nix.PathHash) (
 		if err != nil {
 			return nil, err
 		}
+		if entries, err = n.agreed(ctx, sp, h, entries); err != nil {
+			return nil, err
+		}
 		for _, v := range entries {
 			if !sp.gives(v.Path()) {
 				continue
 			}
-			complete, _, err := n.Catalog.Complete(ctx, v, 1, n.externPresent, n.holeFilled)
+			complete, _, err := n.Catalog.Complete(ctx, v, sp.builders(), n.externPresent, n.holeFilled)
 			if err != nil {
 				return nil, err
 			}

@@ -21,7 +21,8 @@ type Label byte
 const (
 	// Take: it is published.
 	Take Label = iota
-	// Have: a live publication of the namespace has it; the new one keeps that alive.
+	// Have: a live publication of the namespace has it; the new one keeps that alive. What this machine built is published all the
+	// same unless its key has said something of it: others may want to know that two have built it.
 	Have
 	// Upstream: it carries a valid signature of an upstream cache, from which users get it.
 	Upstream
@@ -55,12 +56,12 @@ type labelled struct {
 	have     trust.Verified // for Have
 }
 
-// label gives every path of a closure, dependencies first, exactly one label.
-func (n *Node) label(ctx context.Context, a namespace.Address, closure []daemon.PathInfo, f Filters) ([]labelled, error) {
+// label gives every path of a closure, dependencies first, exactly one label. by is the key that it is to be published with.
+func (n *Node) label(ctx context.Context, a namespace.Address, by nix.PublicKey, closure []daemon.PathInfo, f Filters) ([]labelled, error) {
 	out := make([]labelled, 0, len(closure))
 	bad := make(map[nix.StorePath]bool) // excluded or blocked
 	for _, p := range closure {
-		l, err := n.labelOne(ctx, a, p, f)
+		l, err := n.labelOne(ctx, a, by, p, f)
 		if err != nil {
 			return nil, err
 		}
@@ -80,14 +81,15 @@ func (n *Node) label(ctx context.Context, a namespace.Address, closure []daemon.
 	return out, nil
 }
 
-func (n *Node) labelOne(ctx context.Context, a namespace.Address, p daemon.PathInfo, f Filters) (labelled, error) {
+func (n *Node) labelOne(ctx context.Context, a namespace.Address, by nix.PublicKey, p daemon.PathInfo, f Filters) (labelled, error) {
 	l := labelled{PathInfo: p}
 	entries, err := n.Catalog.Lookup(ctx, a, p.Path.Hash())
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return l, err
 	}
+	said := slices.ContainsFunc(entries, func(v trust.Verified) bool { return v.Signer() == by })
 	for _, v := range entries {
-		if n.whole(ctx, v) {
+		if n.whole(ctx, v) && (said || !p.Ultimate) {
 			l.label, l.have = Have, v
 			return l, nil
 		}

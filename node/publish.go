@@ -63,7 +63,7 @@ func (n *Node) Publish(ctx context.Context, source Source, req PublishRequest) (
 	if err != nil {
 		return report.Publish{}, err
 	}
-	all, err := n.label(ctx, sp.Address, closure, req.Filters)
+	all, err := n.label(ctx, sp.Address, key.Public(), closure, req.Filters)
 	if err != nil {
 		return report.Publish{}, err
 	}

@@ -27,7 +27,7 @@ func (n *Node) Show(ctx context.Context, q ShowQuery) (report.Show, error) {
 		return report.Show{}, err
 	}
 	stats := n.Catalog.Stats(sp.Address)
-	s := report.Show{Schema: "flurry/show/1", Alias: sp.Alias, Address: sp.Address.String(), Trusted: sp.Use, Only: sp.Only, Publisher: sp.Publish,
+	s := report.Show{Schema: "flurry/show/1", Alias: sp.Alias, Address: sp.Address.String(), Trusted: sp.Use, Only: sp.Only, Threshold: sp.threshold(), Publisher: sp.Publish,
 		Serial: stats.Serial, Paths: stats.Paths, Publications: stats.Publications, NarBytes: stats.NarBytes, Serving: []string{}}
 	if t, ok := n.spaces.syncedAt(sp.Address); ok {
 		s.Synced = &t

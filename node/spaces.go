@@ -64,6 +64,8 @@ type Space struct {
 	Until time.Time
 	// Only are globs on the name after the hash: paths of other names are never taken from it. None: all are.
 	Only []string
+	// Threshold is how many builders have to say the same of a path before it is taken from the namespace: 1, or 0, is anyone.
+	Threshold int
 	// Origin is the URL of the HTTP cache that this namespace is; "": none.
 	Origin string
 	// Share overrides the node's setting.

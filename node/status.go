@@ -66,6 +66,9 @@ func (n *Node) namespaceStatus(sp Space) report.Namespace {
 	if r.Only = sp.Only; len(r.Only) > 0 {
 		r.Note = strings.TrimPrefix(r.Note+"; only "+strings.Join(r.Only, ", "), "; ")
 	}
+	if r.Threshold = sp.threshold(); r.Threshold > 0 {
+		r.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d builders have to agree", r.Note, r.Threshold), "; ")
+	}
 	r.Problems = append(r.Problems, n.documentProblems(sp, stats)...)
 	if r.Serial == 0 && !sp.Publish && sp.Origin == "" {
 		r.Problems = append(r.Problems, "no document yet: nobody who holds it was found")
@@ -89,6 +92,9 @@ func (n *Node) documentProblems(sp Space, stats catalog.Stats) (all []string) {
 	}
 	if !stats.Rival.IsZero() {
 		all = append(all, fmt.Sprintf("two documents carry serial %d: %s is followed, and %s was signed, too", stats.Serial, stats.Document.Short(), stats.Rival.Short()))
+	}
+	if why := n.ThresholdTooHigh(sp); why != "" {
+		all = append(all, why)
 	}
 	switch {
 	case stats.Expires.IsZero():

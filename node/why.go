@@ -41,6 +41,11 @@ func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
 			return w, err
 		}
 		v := entries[0]
+		if agreed, err := n.agreed(ctx, sp, h, entries); err != nil {
+			return w, err
+		} else if len(agreed) > 0 {
+			v = agreed[0]
+		}
 		w.Path = v.Path().String()
 		answer := "signed by " + v.Signer().Name
 		if !n.isUpstream(sp.Address) {
@@ -155,13 +160,16 @@ func (n *Node) judge(ctx context.Context, sp Space, v trust.Verified) (report.Wh
 	if n.isUpstream(v.Address()) {
 		return n.judgeUpstream(ctx, sp, v)
 	}
+	if below, err := n.below(ctx, sp, v); err != nil || below.Verdict != "" {
+		return below, err
+	}
 	w := report.Why{Source: sp.Alias}
 	published, err := n.whyEntry(ctx, v)
 	if err != nil {
 		return w, err
 	}
 	w.Published = published
-	complete, missing, err := n.Catalog.Complete(ctx, v, 1, n.externPresent, n.holeFilled)
+	complete, missing, err := n.Catalog.Complete(ctx, v, sp.builders(), n.externPresent, n.holeFilled)
 	if err != nil {
 		return w, err
 	}
@@ -173,6 +181,11 @@ func (n *Node) judge(ctx context.Context, sp Space, v trust.Verified) (report.Wh
 	case !complete:
 		w.Verdict = report.Incomplete
 		w.Reason = fmt.Sprintf("it needs %s, which %s left out", missing, sp.Alias)
+		if builds, err := n.Catalog.Builds(ctx, sp.Address, missing.Hash()); err != nil {
+			return w, err
+		} else if len(builds) > 0 && sp.builders() > 1 {
+			w.Reason = fmt.Sprintf("it needs %s, and of that %s", missing, n.whyBelow(sp, builds).Reason)
+		}
 		w.Missing = []string{missing.String()}
 	case !n.available(ctx, v):
 		w.Verdict = report.NoProvider

@@ -25,15 +25,19 @@ type Use struct {
 	Elsewhere []string   `json:"elsewhere,omitempty"` // caches that it leaves paths to
 	Origin    string     `json:"origin,omitempty"`    // the HTTP cache that it is
 	Only      []string   `json:"only,omitempty"`      // paths of these names alone are taken from it
+	Threshold int        `json:"threshold,omitempty"` // how many builders have to agree on a path; 0: one is enough
 }
 
 // PrintText writes what using it brought.
 func (u Use) PrintText(w io.Writer) {
-	only := ""
+	what, only := "what it signs", ""
+	if u.Threshold > 1 {
+		what = fmt.Sprintf("what %d of its builders agree on", u.Threshold)
+	}
 	if len(u.Only) > 0 {
 		only = " and calls " + strings.Join(u.Only, ", ")
 	}
-	fmt.Fprintf(w, "%s is in use: this machine's Nix now accepts what it signs%s.\n", u.Alias, only)
+	fmt.Fprintf(w, "%s is in use: this machine's Nix now accepts %s%s.\n", u.Alias, what, only)
 	if len(u.Serving) > 0 {
 		fmt.Fprintf(w, "  found %s (%d on the LAN)\n", count(len(u.Serving), "peer", "peers"), u.LAN)
 	}

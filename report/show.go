@@ -16,9 +16,10 @@ type Show struct {
 	Address      string     `json:"address"`
 	About        string     `json:"about,omitempty"`
 	Trusted      bool       `json:"trusted"`
-	Only         []string   `json:"only,omitempty"` // paths of these names alone are taken from it
-	Publisher    bool       `json:"publisher"`      // a key that may publish to it is on this machine
-	Serial       uint64     `json:"serial"`         // 0: no document is known yet
+	Only         []string   `json:"only,omitempty"`      // paths of these names alone are taken from it
+	Threshold    int        `json:"threshold,omitempty"` // how many builders have to agree on a path; 0: one is enough
+	Publisher    bool       `json:"publisher"`           // a key that may publish to it is on this machine
+	Serial       uint64     `json:"serial"`              // 0: no document is known yet
 	Expires      *time.Time `json:"expires,omitempty"`
 	Synced       *time.Time `json:"synced,omitempty"`
 	Paths        int        `json:"paths"`
@@ -87,6 +88,9 @@ func (s Show) PrintText(w io.Writer, now time.Time) {
 	trust := "not in use here"
 	if s.Trusted {
 		trust = "in use: this machine's Nix accepts what it signs"
+		if s.Threshold > 1 {
+			trust = fmt.Sprintf("in use: this machine's Nix accepts what %d of its builders agree on", s.Threshold)
+		}
 		if len(s.Only) > 0 {
 			trust += " and calls " + strings.Join(s.Only, ", ")
 		}

@@ -105,9 +105,10 @@ type Store struct {
 type Namespace struct {
 	Alias        string     `json:"alias"`
 	Key          string     `json:"key"`
-	Trusted      bool       `json:"trusted"`        // this machine's Nix may be given it
-	Only         []string   `json:"only,omitempty"` // paths of these names alone
-	Hold         string     `json:"hold"`           // used, all
+	Trusted      bool       `json:"trusted"`             // this machine's Nix may be given it
+	Only         []string   `json:"only,omitempty"`      // paths of these names alone
+	Threshold    int        `json:"threshold,omitempty"` // how many builders have to agree on a path; 0: one is enough
+	Hold         string     `json:"hold"`                // used, all
 	Share        string     `json:"share"`
 	Paths        int        `json:"paths"`
 	Publications int        `json:"publications"`

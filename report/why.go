@@ -13,21 +13,22 @@ type Verdict string
 
 // The verdicts, as product texts and scripts know them.
 const (
-	Here         Verdict = "here"          // valid in this machine's Nix store
-	Available    Verdict = "available"     // a namespace in use has it, and somebody holds it
-	FromOrigin   Verdict = "origin"        // an HTTP cache in use has it, and no peer
-	RememberedNo Verdict = "remembered-no" // available, but Nix remembers an earlier "not here"
-	NotAsked     Verdict = "not-asked"     // available, but Nix never asked this gateway
-	Unknown      Verdict = "unknown"       // no namespace in use has published it
-	NoProvider   Verdict = "no-provider"   // published, but nobody reachable holds it
-	Incomplete   Verdict = "incomplete"    // something it needs is neither published nor here
-	Untrusted    Verdict = "untrusted"     // known, but only from namespaces that are not in use
-	Corrupt      Verdict = "corrupt"       // what was published does not match its NarHash
-	Retracted    Verdict = "retracted"     // published once, and taken back by the namespace's owner
-	WriterGone   Verdict = "revoked"       // published by a writer that was revoked since
-	RanOut       Verdict = "expired"       // published once, and nobody renewed it
-	Frozen       Verdict = "frozen"        // published after the namespace's document expired
-	Only         Verdict = "only"          // published, under a name that this machine does not take from there
+	Here           Verdict = "here"            // valid in this machine's Nix store
+	Available      Verdict = "available"       // a namespace in use has it, and somebody holds it
+	FromOrigin     Verdict = "origin"          // an HTTP cache in use has it, and no peer
+	RememberedNo   Verdict = "remembered-no"   // available, but Nix remembers an earlier "not here"
+	NotAsked       Verdict = "not-asked"       // available, but Nix never asked this gateway
+	Unknown        Verdict = "unknown"         // no namespace in use has published it
+	NoProvider     Verdict = "no-provider"     // published, but nobody reachable holds it
+	Incomplete     Verdict = "incomplete"      // something it needs is neither published nor here
+	Untrusted      Verdict = "untrusted"       // known, but only from namespaces that are not in use
+	Corrupt        Verdict = "corrupt"         // what was published does not match its NarHash
+	Retracted      Verdict = "retracted"       // published once, and taken back by the namespace's owner
+	WriterGone     Verdict = "revoked"         // published by a writer that was revoked since
+	RanOut         Verdict = "expired"         // published once, and nobody renewed it
+	Frozen         Verdict = "frozen"          // published after the namespace's document expired
+	BelowThreshold Verdict = "below-threshold" // published, but fewer builders than this machine wants say the same of it
+	Only           Verdict = "only"            // published, under a name that this machine does not take from there
 )
 
 // Exit is the exit code that goes with the verdict.

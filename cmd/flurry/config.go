@@ -231,6 +231,17 @@ func checkGlobs(globs []string) error {
 // maxOnly is how many names a namespace may be limited to: each is matched against each path that Nix asks for.
 const maxOnly = 256
 
+// checkThreshold refuses a number of builders that no namespace has. 0: as many as before.
+func checkThreshold(n int, origin string) error {
+	switch {
+	case n < 0 || n > 1+namespace.MaxWriters:
+		return fmt.Errorf("%d builders; it is 1 to %d", n, 1+namespace.MaxWriters)
+	case n > 1 && origin != "":
+		return fmt.Errorf("an HTTP cache has one key: %d builders cannot agree there", n)
+	}
+	return nil
+}
+
 // checkOnly refuses what limits nothing as it was meant.
 func checkOnly(globs []string) error {
 	if len(globs) > maxOnly {
@@ -351,6 +362,7 @@ func (f fileNamespace) space(alias string) (node.Space, error) {
 		read func() error
 	}{
 		{"only", func() error { sp.Only = onlyOf(f.Only); return checkOnly(f.Only) }},
+		{"threshold", func() error { sp.Threshold = f.Threshold; return checkThreshold(f.Threshold, f.Origin) }},
 		{"quota", func() (err error) { sp.Quota, err = parseSeedQuota(f.Quota); return err }},
 		{"promise", func() (err error) { sp.Promise, err = parsePromise(f.Promise); return err }},
 		{"stop_after_copies", func() (err error) { sp.StopAfter, err = parseStopAfter(f.StopAfter); return err }},

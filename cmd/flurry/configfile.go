@@ -70,7 +70,8 @@ type fileNamespace struct {
 	Key       string   `toml:"key"`
 	Use       bool     `toml:"use,omitempty"`
 	Share     string   `toml:"share,omitempty"`
-	Only      []string `toml:"only,omitempty"` // paths of other names are never taken from it
+	Only      []string `toml:"only,omitempty"`      // paths of other names are never taken from it
+	Threshold int      `toml:"threshold,omitempty"` // how many builders have to agree on a path; 0: 1
 	Peers     []string `toml:"peers,omitempty"`
 	Origin    string   `toml:"origin,omitempty"` // the URL of the HTTP cache that it is
 	KeyFile   string   `toml:"key_file,omitempty"`
@@ -117,7 +118,7 @@ func (b *bootstrap) UnmarshalTOML(v any) error {
 // laterKeys are the keys that the specification has and this version has not: they are refused, and not as misspelt.
 func laterKeys() []string {
 	return []string{"share.on_metered", "share.lan_networks", "network.announce", "network.relay", "network.connections",
-		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics", "namespace.*.threshold"}
+		"store.s3", "publish.copies", "public", "public.listen", "public.operator", "public.metrics"}
 }
 
 // defaultFile is an empty file: every key with its default. Where the state and the socket are depends on who runs it.

@@ -145,7 +145,7 @@ func (f *spacesFile) write(list []node.Space) error {
 	out := bytes.NewBufferString(spacesHeader)
 	for _, sp := range list {
 		fmt.Fprintf(out, "\n[namespace.%s]\n", tomlKey(sp.Alias))
-		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String(), Seed: sp.Seed, Origin: sp.Origin, Only: sp.Only}
+		table := fileNamespace{Key: sp.Address.String(), Use: sp.Use, Share: sp.Share.String(), Seed: sp.Seed, Origin: sp.Origin, Only: sp.Only, Threshold: sp.Threshold}
 		auto := sp.Automatic
 		table.Exclude, table.LeaveOut, table.Full = auto.Exclude, auto.LeaveOut, auto.Full
 		if auto.When != node.WhenManual {

@@ -30,10 +30,11 @@ func (sh *shell) useCommand() *cobra.Command {
 		Example:           "  flurry use acme-1:gUPS5WA15etHss+qS88T+5lXfwyC3r3IZt7EWO7FeRE=\n  flurry use cache.example.org-1:KEY --origin https://cache.example.org",
 		Long: "NAMESPACE is the key of its publisher, name:base64, or what it is called here already, or one of\n" +
 			knownNames() + ".\nWith an origin it is that HTTP cache: asked when peers lack a path, verified by the key, kept here.\n" +
-			"--only bounds accidents, not malice: a publisher can give anything any name.",
+			"--only bounds accidents, not malice: a publisher can give anything any name. With --threshold 2 no single\n" +
+			"key, stolen or not, can give this machine's Nix anything.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if fromNixConf {
-				if len(args) > 0 || r.Alias != "" || r.Origin != "" || len(r.Peers) > 0 || len(r.Only) > 0 {
+				if len(args) > 0 || r.Alias != "" || r.Origin != "" || len(r.Peers) > 0 || len(r.Only) > 0 || r.Threshold != 0 {
 					return usage("flurry use --from-nix-conf", "--from-nix-conf stands alone")
 				}
 				return sh.useFromNixConf()
@@ -59,6 +60,7 @@ func (sh *shell) useCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&r.Peers, "peer", nil, "ask `PEER` first: HOST, HOST:PORT or a multiaddr; again for more")
 	cmd.Flags().StringVar(&r.Origin, "origin", "", "it is the HTTP cache at `URL`")
 	cmd.Flags().StringArrayVar(&r.Only, "only", nil, "take paths alone whose name matches `GLOB`; again for more; '*': all")
+	cmd.Flags().IntVar(&r.Threshold, "threshold", 0, "take a path when `K` builders, each with a key of its own, agree on it; 1: anyone")
 	cmd.Flags().BoolVar(&fromNixConf, "from-nix-conf", false, "use every HTTP cache that nix.conf names, with its key there")
 	return cmd
 }
@@ -76,6 +78,9 @@ func (sh *shell) use(r control.UseRequest, word string) error {
 	}
 	if err := checkOnly(r.Only); err != nil {
 		return badOnly(err)
+	}
+	if err := checkThreshold(r.Threshold, r.Origin); err != nil {
+		return badThreshold(err)
 	}
 	for _, p := range r.Peers {
 		if _, err := peer.ParsePeer(p); err != nil {

@@ -125,6 +125,13 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 		}
 		sp.Only = onlyOf(r.Only)
 	}
+	raised := r.Threshold > 0 && r.Threshold != max(sp.Threshold, 1)
+	if raised {
+		sp.Threshold = r.Threshold
+		if err := v.checkThreshold(sp); err != nil {
+			return sp, err
+		}
+	}
 	before := len(sp.Peers)
 	for _, p := range append(slices.Clone(r.Peers), hints.Seeds...) {
 		hint, err := peer.ParsePeer(p)
@@ -142,11 +149,25 @@ func (v verbs) spaceToUse(r control.UseRequest) (node.Space, error) {
 	if !namespace.ValidName(sp.Alias) {
 		return sp, badAlias(sp.Alias)
 	}
-	if sp.Declared != "" && (renamed || moved || limited || len(sp.Peers) > before) {
+	if sp.Declared != "" && (renamed || moved || limited || raised || len(sp.Peers) > before) {
 		return sp, v.spaces.refuseDeclared(sp.Address)
 	}
 	return sp, nil
 }
+
+// checkThreshold refuses a threshold that nothing can reach.
+func (v verbs) checkThreshold(sp node.Space) error {
+	if err := checkThreshold(sp.Threshold, sp.Origin); err != nil {
+		return badThreshold(err)
+	}
+	why := v.node.ThresholdTooHigh(sp)
+	if why == "" {
+		return nil
+	}
+	return &report.Problem{ID: "threshold-too-high", Exit: report.ExitUsage, Message: why, Try: []string{"flurry show " + sp.Alias + " --writers", "flurry use " + sp.Alias + " --threshold 1"}}
+}
+
+func badThreshold(err error) error { return usage("--threshold 2", "--threshold: %v", err) }
 
 func badOnly(err error) error { return usage("--only 'widget-*'", "--only: %v", err) }
 
@@ -165,7 +186,7 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 		return report.Use{}, err
 	}
 	u := report.Use{Schema: "flurry/use/1", Alias: sp.Alias, Address: s.Address, About: s.About, Serving: s.Serving, Paths: s.Paths,
-		Writers: len(s.Writers), Only: sp.Only, Serial: s.Serial, Publisher: sp.Publish, Synced: synced, Expires: s.Expires, Warnings: []report.Problem{}}
+		Writers: len(s.Writers), Only: sp.Only, Threshold: s.Threshold, Serial: s.Serial, Publisher: sp.Publish, Synced: synced, Expires: s.Expires, Warnings: []report.Problem{}}
 	if u.Elsewhere, err = v.leavesOut(ctx, sp); err != nil {
 		return u, err
 	}
