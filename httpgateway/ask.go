@@ -43,9 +43,10 @@ type runningKey struct {
 
 // ask is a question under way. Its fields are set before done is closed.
 type ask struct {
-	done chan struct{}
-	text *narInfoText
-	err  error
+	done    chan struct{}
+	text    *narInfoText
+	err     error
+	starved starvation
 }
 
 // answer returns the narinfo for key, from what is kept if that still holds.
@@ -68,15 +69,38 @@ func (a *asker) answer(ctx context.Context, key asked) (*narInfoText, error) {
 	if q == nil {
 		return nil, errBusy
 	}
-	// The client's own context is not waited for: it ends also for a client that
-	// has only closed its sending side, and the budget is short.
-	timer := time.NewTimer(a.patience())
-	defer timer.Stop()
-	select {
-	case <-q.done:
-		return q.text, q.err
-	case <-timer.C:
+	if !q.wait(a.patience()) {
 		return nil, errLate
+	}
+	return q.text, q.err
+}
+
+// wait reports whether the answer came while there was patience. The client's own
+// context is not waited for: it ends also for a client that has only closed its
+// sending side, and the budget is short.
+func (q *ask) wait(patience time.Duration) bool {
+	left := allowance{left: patience}
+	timer := time.NewTimer(left.next())
+	defer timer.Stop()
+	for {
+		piece, began := left.next(), time.Now()
+		select {
+		case <-q.done:
+			return true
+		case <-timer.C:
+		}
+		left.waited(piece, time.Since(began))
+		q.starved.note(left.starved)
+		if left.next() == 0 {
+			break
+		}
+		timer.Reset(left.next())
+	}
+	select {
+	case <-q.done: // at the same time, or while nobody could run
+		return true
+	default:
+		return false
 	}
 }
 
@@ -131,10 +155,25 @@ func (a *asker) run(ctx context.Context, key runningKey, q *ask, old *narInfoTex
 		defer a.mu.Unlock()
 		delete(a.running, key)
 	}()
-	patience := a.patience()
-	ctx, cancel := context.WithTimeout(ctx, patience-patience/10)
+	used := time.Duration(0) // of the time that was not counted
+	for patience := a.patience(); patience > 0; {
+		over := false
+		if over, q.err = a.try(ctx, patience-patience/10, key, q, old); !over || q.err == nil {
+			break
+		}
+		patience = q.starved.noted() - used
+		used += patience
+	}
+	if q.err == nil {
+		a.kept.put(key.asked, q.text)
+	}
+}
+
+// try asks the Cache, and reports whether its time was over.
+func (a *asker) try(ctx context.Context, patience time.Duration, key runningKey, q *ask, old *narInfoText) (over bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	q.err = guarded(func() error {
+	err = guarded(func() error {
 		v, err := a.cache.Info(ctx, key.view, key.hash)
 		if err != nil {
 			return err
@@ -142,9 +181,7 @@ func (a *asker) run(ctx context.Context, key runningKey, q *ask, old *narInfoTex
 		q.text, err = a.render(v, key, old)
 		return err
 	})
-	if q.err == nil {
-		a.kept.put(key.asked, q.text)
-	}
+	return ctx.Err() != nil, err
 }
 
 // render makes the text that Nix is given. The Cache's answer must be about the

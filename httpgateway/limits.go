@@ -8,6 +8,16 @@ const (
 	// paths in waves of up to 25 and for each wave waits for the slowest.
 	DefaultBudget = 300 * time.Millisecond
 
+	// waitPiece is for how long whoever waits for an answer waits before it looks
+	// whether it was late itself. A timer fires within some milliseconds where
+	// there is a processor for it.
+	waitPiece = 25 * time.Millisecond
+
+	// maxStarved is how much of the time of one answer is not counted because
+	// this process could not run: Nix waits a second longer rather than build
+	// what is here.
+	maxStarved = time.Second
+
 	// sourceStall is how long a Nar may make no progress (opening, or between
 	// two writes) before it is given up. Nix itself gives up after 300 s
 	// (stalled-download-timeout) and then tries again four times; a minute
