@@ -3,6 +3,7 @@ package stream
 import (
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/control"
@@ -12,7 +13,8 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// DialGate decides which addresses this node dials. Most addresses come from
+// DialGate decides which addresses this node dials, and which connections
+// that say nothing make way for others. Most addresses come from
 // strangers, who could name the private services of this machine and its
 // networks: so a loopback or private address is dialled only if it is on a
 // network that this machine is attached to, or was named by a person here. An
@@ -20,6 +22,7 @@ import (
 type DialGate struct {
 	lan      *lan
 	loopback bool
+	silents  silents
 
 	mu    sync.Mutex
 	named map[netip.Addr]struct{}
@@ -83,10 +86,16 @@ func (g *DialGate) InterceptAddrDial(_ lpeer.ID, m ma.Multiaddr) bool {
 func (g *DialGate) InterceptPeerDial(lpeer.ID) bool { return true }
 
 // InterceptAccept implements [connmgr.ConnectionGater].
-func (g *DialGate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+func (g *DialGate) InterceptAccept(c network.ConnMultiaddrs) bool {
+	g.silents.accept(c, time.Now())
+	return true
+}
 
 // InterceptSecured implements [connmgr.ConnectionGater].
-func (g *DialGate) InterceptSecured(network.Direction, lpeer.ID, network.ConnMultiaddrs) bool {
+func (g *DialGate) InterceptSecured(d network.Direction, _ lpeer.ID, c network.ConnMultiaddrs) bool {
+	if d == network.DirInbound {
+		g.silents.secured(c)
+	}
 	return true
 }
 

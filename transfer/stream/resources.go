@@ -20,6 +20,15 @@ const (
 	dialsAtOnce           = 128
 	dialMemory            = time.Minute
 
+	// silentPerAddress and silentInAll are how many connections may be open that
+	// have not shown whose they are: an office that comes back after a power cut
+	// behind one router, and many such. Each costs a descriptor and a goroutine.
+	silentPerAddress = 48
+	silentInAll      = 256
+	// silentTime is after how long libp2p has given such a connection up: 15 s
+	// (p2p/net/upgrader), and some for a busy machine.
+	silentTime = 20 * time.Second
+
 	// addressBits6 is what one customer has of IPv6.
 	addressBits6 = 56
 
@@ -45,11 +54,16 @@ func newResources(connections int) (network.ResourceManager, error) {
 			StreamsInbound: streamsPerPeer + 64, StreamsOutbound: 2 * streamsPerPeer, Streams: 4 * streamsPerPeer, Memory: protocolMemory / 4,
 		}, rcmgr.BaseLimitIncrease{})
 	}
+	const silent = 2 * silentInAll // those that were closed a moment ago included
 	partial := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
-			Conns: rcmgr.LimitVal(4 * connections), ConnsInbound: rcmgr.LimitVal(2 * connections), ConnsOutbound: rcmgr.LimitVal(2 * connections),
+			Conns: rcmgr.LimitVal(4*connections + silent), ConnsInbound: rcmgr.LimitVal(2*connections + silent), ConnsOutbound: rcmgr.LimitVal(2 * connections),
 			Streams: 4 * streamsInAll, StreamsInbound: 2 * streamsInAll, StreamsOutbound: 2 * streamsInAll,
-			FD: rcmgr.LimitVal(4 * connections),
+			FD: rcmgr.LimitVal(4*connections + silent),
+		},
+		// Where connections are that have not shown whose they are. Ours acts first.
+		Transient: rcmgr.ResourceLimits{
+			Conns: rcmgr.LimitVal(silent + connections), ConnsInbound: silent, ConnsOutbound: rcmgr.LimitVal(connections), FD: rcmgr.LimitVal(silent + connections),
 		},
 		PeerDefault: rcmgr.ResourceLimits{
 			Streams: 4 * streamsPerPeer, StreamsInbound: 2*streamsPerPeer + streamsOfOthers, StreamsOutbound: 4 * streamsPerPeer,
