@@ -23,7 +23,11 @@ func ParseStorePath(abs string) (StorePath, error) {
 	if !ok {
 		return StorePath{}, fmt.Errorf("%s is not a store path: it does not begin with %s/", quote(abs), StoreDir)
 	}
-	return ParseBaseName(base)
+	p, err := parseBaseName(base)
+	if err != nil {
+		return StorePath{}, fmt.Errorf("%s is not a store path: %w", quote(abs), err)
+	}
+	return p, nil
 }
 
 // ParseBaseName reads "<hash>-<name>" as strictly as the newest Nix does
@@ -31,16 +35,25 @@ func ParseStorePath(abs string) (StorePath, error) {
 // [0-9A-Za-z+._?=-], and a name that is neither "." nor ".." nor begins with
 // ".-" or "..-".
 func ParseBaseName(base string) (StorePath, error) {
-	if len(base) <= pathHashChars || base[pathHashChars] != '-' {
-		return StorePath{}, fmt.Errorf("%s is not a store path: no dash after %d characters of hash", quote(base), pathHashChars)
-	}
-	hash, err := ParsePathHash(base[:pathHashChars])
+	p, err := parseBaseName(base)
 	if err != nil {
 		return StorePath{}, fmt.Errorf("%s is not a store path: %w", quote(base), err)
 	}
+	return p, nil
+}
+
+// parseBaseName is ParseBaseName, with an error that does not name what was read.
+func parseBaseName(base string) (StorePath, error) {
+	if len(base) <= pathHashChars || base[pathHashChars] != '-' {
+		return StorePath{}, fmt.Errorf("no dash after %d characters of hash", pathHashChars)
+	}
+	var hash PathHash
+	if err := decodeNix32(hash[:], base[:pathHashChars]); err != nil {
+		return StorePath{}, err
+	}
 	name := base[pathHashChars+1:]
 	if err := checkName(name); err != nil {
-		return StorePath{}, fmt.Errorf("%s is not a store path: %w", quote(base), err)
+		return StorePath{}, err
 	}
 	// A clone, so that a small path does not keep a large text alive.
 	return StorePath{hash: hash, name: strings.Clone(name)}, nil

@@ -16,7 +16,7 @@ type PathErrorKind int
 
 const (
 	NotAStorePath   PathErrorKind = iota + 1 // a file elsewhere: Found is where; or none that could be looked at: Err says why
-	BadStorePath                             // in the store directory, but not of a store path's form; Err says why
+	BadStorePath                             // in the store directory, at Found, but not of a store path's form; Err says so, and why
 	OtherStore                               // of the form of a path of another store directory; Found is that
 	FlakeRef                                 // needs to be evaluated
 	BrokenLink                               // a symbolic link to what is gone; Found is what it points to
@@ -53,7 +53,10 @@ type PathError struct {
 func (e *PathError) Error() string {
 	switch e.Kind {
 	case BadStorePath:
-		return fmt.Sprintf("%q is not a store path: %v", e.Arg, e.Err)
+		if e.Arg == e.Found {
+			return e.Err.Error()
+		}
+		return fmt.Sprintf("%q: %v", e.Arg, e.Err)
 	case OtherStore:
 		return fmt.Sprintf("%q is in the store %s: this network is for %s; a signature covers the directory, so the paths cannot be shared",
 			e.Arg, e.Found, nix.StoreDir)
@@ -106,9 +109,10 @@ func resolve(arg string, exists func(nix.StorePath) bool) (nix.StorePath, error)
 		return nix.StorePath{}, notInStore(arg, found, linked, err)
 	}
 	base, below, _ := strings.Cut(base, "/")
-	p, err := nix.ParseBaseName(base)
+	at := nix.StoreDir + "/" + base
+	p, err := nix.ParseStorePath(at)
 	if err != nil {
-		return nix.StorePath{}, &PathError{Kind: BadStorePath, Arg: arg, Err: err}
+		return nix.StorePath{}, &PathError{Kind: BadStorePath, Arg: arg, Found: at, Err: err}
 	}
 	if linked && !exists(p) {
 		return nix.StorePath{}, &PathError{Kind: BrokenLink, Arg: arg, Found: p.String()}
