@@ -104,6 +104,7 @@ type examined struct {
 	sh     *shell
 	site   site
 	conf   parsed                 // the configuration
+	wrong  *report.Problem        // what is wrong with its file, in whose place conf is the usual one; nil: nothing
 	status report.Status          // of the daemon
 	down   error                  // why there is no status
 	shown  map[string]report.Show // what is known of each namespace, by alias
@@ -131,7 +132,11 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 		name = site.real(site.config)
 	}
 	if e.conf, err = loadConfig(name, !named); err != nil {
-		return nil, err
+		e.wrong = sh.problem(err)
+		if e.conf, err = parseConfig(name, nil); err != nil { // as without the file
+			return nil, err
+		}
+		e.conf.file.State = readPlaces(name).State
 	}
 	asking, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
@@ -159,7 +164,7 @@ func (sh *shell) isUsers() bool {
 // checkAll makes every check.
 func (e *examined) checkAll(ctx context.Context) report.Doctor {
 	for _, check := range []func(context.Context){e.nixVersion, e.nixDaemon, e.nixSubstituter, e.nixMany, e.nixLeak, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
-		e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.keyBackups, e.namespaces, e.writerKeys, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
+		e.configuration, e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.keyBackups, e.namespaces, e.writerKeys, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
 		check(ctx)
 	}
 	d := report.Doctor{Checks: e.checks}
@@ -182,6 +187,13 @@ func (e *examined) bySetup(id string, status report.CheckStatus, format string, 
 	e.add(id, status, []string{command}, format, args...)
 	e.checks[len(e.checks)-1].Fix = command
 	e.fixes = append(e.fixes, fixing{command, func(ctx context.Context) error { return e.sh.setup(ctx, f) }})
+}
+
+// configuration says what the daemon will refuse when it starts, or is told to read its file anew.
+func (e *examined) configuration(context.Context) {
+	if p := e.wrong; p != nil {
+		e.add("gateway.config", report.CheckFail, append(slices.Clone(p.Try), "correct it, then: sudo systemctl reload flurry"), "%s", strings.Join(append([]string{p.Message}, p.Found...), "; "))
+	}
 }
 
 // keyDir is where this machine's keys are.

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,8 +138,16 @@ func TestDoctorFinds(t *testing.T) {
 		{"nix.many", func(p *patient) {
 			p.examined.nix.substituters = []string{p.other.URL, p.other.URL, p.other.URL, p.other.URL}
 		}, report.CheckWarn, "4 HTTP caches besides the gateway", "flurry use --from-nix-conf"},
-		{"nix.order", func(p *patient) { p.other.Close() }, report.CheckWarn, "does not answer: Nix waits for it", "flurry use KEY --origin"},
+		{"nix.order", func(p *patient) { p.other.Close() }, report.CheckWarn, "does not answer: Nix waits for it (it refuses connections)", "flurry use KEY --origin"},
 		{"nix.order", func(p *patient) { p.offline("https://cache.nixos.org/?priority=40") }, report.CheckWarn, "https://cache.nixos.org/?priority=40 does not answer: Nix waits for it", "put it behind the gateway: flurry use cache.nixos.org\nor take it out of nix.conf"},
+		{"nix.order", func(p *patient) {
+			p.offline(defaultNixCache)
+			p.examined.nix.dropped = nil // no line names it
+		}, report.CheckWarn, "https://cache.nixos.org/ does not answer: Nix waits for it", "put it behind the gateway: flurry use cache.nixos.org\nor have Nix not ask it, which it does unasked: `substituters =`"},
+		{"nix.order", func(p *patient) {
+			p.offline(defaultNixCache)
+			p.examined.nix.dropped = []string{defaultNixCache} // somebody has written it again
+		}, report.CheckWarn, "https://cache.nixos.org/ does not answer", "or take it out of nix.conf"},
 		{"nix.order", func(p *patient) {
 			p.offline("https://cache.nixos.org")
 			p.status.Namespaces[0].Key = defaultNixKey
@@ -366,6 +376,22 @@ func TestDoctorWords(t *testing.T) {
 	}
 }
 
+// TestSilence: why a cache does not answer is said without the names of calls.
+func TestSilence(t *testing.T) {
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	for want, err := range map[string]error{
+		"it refuses connections":                 dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
+		"no way leads there":                     dial(os.NewSyscallError("connect", syscall.ENETUNREACH)),
+		"the name c.example cannot be looked up": dial(&net.DNSError{Err: "no such host", Name: "c.example", IsNotFound: true}),
+		"nothing came for 3s":                    dial(os.ErrDeadlineExceeded),
+		"something new":                          errors.New("something new"),
+	} {
+		if got := silence(err); got != want {
+			t.Errorf("%v: %q, not %q", err, got, want)
+		}
+	}
+}
+
 // TestDoctorHook: a hook that is as it should be is told with how long it took, if that is known.
 func TestDoctorHook(t *testing.T) {
 	now := time.Now()
@@ -449,12 +475,21 @@ func TestDoctorFixes(t *testing.T) {
 	}
 }
 
-// TestDoctorBadConfig: a configuration that the daemon would refuse is said before anything else.
+// TestDoctorBadConfig: a configuration that the daemon would refuse keeps doctor from nothing.
 func TestDoctorBadConfig(t *testing.T) {
 	b := newBench(t)
-	b.put("/etc/flurry/flurry.toml", "[gateway\n")
-	if _, errs, code := b.flurry(0, "doctor", "--socket", "/nowhere/control.sock"); code != report.ExitUsage || !strings.Contains(errs, "flurry.toml:1:") && !strings.Contains(errs, "flurry.toml:2:") {
-		t.Errorf("%d %s", code, errs)
+	for text, want := range map[string]string{
+		"[gateway\n": "/etc/flurry/flurry.toml:",
+		"state = \"/srv/flurry\"\n[store]\nquotta = \"1GiB\"\n": "/etc/flurry/flurry.toml:3: unknown key \"quotta\" in [store]; did you mean \"quota\"?",
+	} {
+		b.put("/etc/flurry/flurry.toml", text)
+		out, errs, code := b.flurry(0, "doctor", "--socket", "/nowhere/control.sock")
+		if code != report.ExitFailed || !strings.Contains(out, want) || !strings.Contains(out, "try: correct it, then: sudo systemctl reload flurry") || !strings.Contains(out, "/etc/nix/nix.conf does not name the gateway") || errs != "" {
+			t.Errorf("%s: %d %s%s", text, code, out, errs)
+		}
+	}
+	if out, _, code := b.flurry(0, "doctor", "--config", "/nowhere/flurry.toml"); code != report.ExitFailed || !strings.Contains(out, "FAIL  /nowhere/flurry.toml: no such file") {
+		t.Errorf("a file that is not there: %d %s", code, out)
 	}
 }
 

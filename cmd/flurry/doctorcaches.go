@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/flurry-nix/flurry/httpgateway"
@@ -61,7 +62,7 @@ func (e *examined) nixMany(ctx context.Context) {
 		case a.err != nil && isGatewayElsewhere(s):
 			e.add("nix.leak", report.CheckFail, []string{"take it out of nix.conf"}, "nix.conf names a gateway at %s, and none is there: up to Nix 2.31 that ends a build", name)
 		case a.err != nil:
-			e.add("nix.order", report.CheckWarn, []string{behind, "or take it out of nix.conf"}, "%s does not answer: Nix waits for it (%v)", name, reasonOf(a.err))
+			e.add("nix.order", report.CheckWarn, []string{behind, e.without(s)}, "%s does not answer: Nix waits for it (%s)", name, silence(a.err))
 		case a.took > slowCache:
 			e.add("nix.order", report.CheckWarn, []string{behind}, "%s needs %d ms for an answer%s", name, a.took.Milliseconds(), a.order())
 		default:
@@ -83,6 +84,31 @@ func (e *examined) behind(cache string) string {
 		}
 	}
 	return "put it behind the gateway: flurry use KEY --origin " + redacted(cache)
+}
+
+// without is how Nix is kept from asking a cache.
+func (e *examined) without(cache string) string {
+	if cache == defaultNixCache && len(e.nix.dropped) == 0 {
+		return "or have Nix not ask it, which it does unasked: `substituters =`, as the first line of nix.conf"
+	}
+	return "or take it out of nix.conf"
+}
+
+// silence says why a cache gave no answer, as a person would.
+func silence(err error) string {
+	var name *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Sprintf("nothing came for %s", doctorTime)
+	case errors.As(err, &name):
+		return fmt.Sprintf("the name %s cannot be looked up", name.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "it refuses connections"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "no way leads there"
+	}
+	return err.Error()
 }
 
 // order says whether Nix asks the cache before the gateway. The gateway itself is not asked for its priority: that would count
