@@ -101,7 +101,7 @@ func (sh *shell) nodeConfig(f daemonFlags) (config, error) {
 // configWith is the file with those flags on top that were given.
 func (sh *shell) configWith(f daemonFlags, given func(flag string) bool) (config, error) {
 	name, named := sh.configFile()
-	p, err := loadConfig(name, !named)
+	p, err := loadNamed(name, named)
 	if err != nil {
 		return config{}, err
 	}

@@ -131,7 +131,7 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 	if !named {
 		name = site.real(site.config)
 	}
-	if e.conf, err = loadConfig(name, !named); err != nil {
+	if e.conf, err = loadNamed(name, named); err != nil {
 		e.wrong = sh.problem(err)
 		if e.conf, err = parseConfig(name, nil); err != nil { // as without the file
 			return nil, err

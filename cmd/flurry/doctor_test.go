@@ -181,10 +181,10 @@ func TestDoctorFinds(t *testing.T) {
 		{"nix.hook", func(p *patient) {
 			p.appendConf("post-build-hook = /etc/nix/theirs\npost-build-hook = /etc/nix/flurry-hook")
 		}, report.CheckWarn, "names /etc/nix/flurry-hook as post-build-hook, and before it /etc/nix/theirs", "a script that runs both"},
-		{"gateway.url", func(p *patient) { p.health = "<html>it works</html>" }, report.CheckFail, "is not flurry: another program has the port", "ss -ltnp"},
+		{"gateway.url", func(p *patient) { p.health = "<html>it works</html>" }, report.CheckFail, fmt.Sprintf(" (pid %d) has the port", os.Getpid()), "stop it"},
 		{"gateway.url", func(p *patient) { p.health = `{"status":"standby","reasons":["it crashed"]}` }, report.CheckFail, "from the standby", "flurry status"},
 		{"gateway.url", func(p *patient) { p.health = `{"status":"degraded","reasons":["the disk is full"]}` }, report.CheckWarn, `not all is well: "the disk is full"`, "flurry status"},
-		{"gateway.url", func(p *patient) { p.status.Gateway.URL = "http://127.0.0.1:1" }, report.CheckFail, "nothing answers at http://127.0.0.1:1", "sudo systemctl start"},
+		{"gateway.url", func(p *patient) { p.status.Gateway.URL = "http://127.0.0.1:1" }, report.CheckFail, "nothing answers at http://127.0.0.1:1", "is it running?"},
 		{"gateway.host", func(p *patient) { p.host = http.StatusOK }, report.CheckFail, "by another's name", "proxy"},
 		{"gateway.standby", func(p *patient) { p.status.Node.Standby = false }, report.CheckWarn, "there is no standby", "without --no-supervisor"},
 		{"gateway.daemon", func(p *patient) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -38,11 +39,7 @@ func (e *examined) gatewayURL(ctx context.Context) {
 	began := time.Now()
 	resp, err := e.http.Do(req)
 	if err != nil {
-		try := e.sh.howToStart()
-		if e.sh.machine.IsDir("/run/systemd/system") {
-			try = append([]string{"sudo systemctl start flurry.socket flurry        or first: sudo flurry setup"}, try...)
-		}
-		e.add("gateway.url", report.CheckFail, try, "nothing answers at %s: Nix waits and warns", at)
+		e.add("gateway.url", report.CheckFail, e.sh.howToStart(), "nothing answers at %s: Nix waits and warns", at)
 		return
 	}
 	defer resp.Body.Close()
@@ -54,7 +51,11 @@ func (e *examined) gatewayURL(ctx context.Context) {
 	}
 	switch {
 	case err != nil || json.Unmarshal(body, &said) != nil || said.Status == "":
-		e.add("gateway.url", report.CheckFail, []string{"sudo ss -ltnp says whose it is", "or choose another: [gateway] listen in the configuration file, then flurry setup"}, "what answers at %s is not flurry: another program has the port", at)
+		who, try := "another program", "sudo ss -ltnp says whose it is"
+		if h, ok := holderOf("tcp", portOf(req.URL)); ok {
+			who, try = h.String(), "stop it"
+		}
+		e.add("gateway.url", report.CheckFail, []string{try, "or choose another: [gateway] listen in the configuration file, then flurry setup"}, "what answers at %s is not flurry: %s has the port", at, who)
 	case said.Status == "standby":
 		e.add("gateway.url", report.CheckFail, []string{"flurry status says why", "journalctl -u flurry"}, "%s answers from the standby: the node is not running, and Nix is told \"not here\"", at)
 	case said.Status != "ok":
@@ -62,6 +63,15 @@ func (e *examined) gatewayURL(ctx context.Context) {
 	default:
 		e.ok("gateway.url", "%s answers in %.1f ms", at, float64(took.Microseconds())/1000)
 	}
+}
+
+// portOf is the port of an http URL.
+func portOf(u *url.URL) int {
+	n, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return 80
+	}
+	return n
 }
 
 // gatewayHost looks whether a web page that calls itself this gateway is refused.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 )
 
@@ -49,6 +50,12 @@ func (sh *shell) configFile() (name string, named bool) {
 	return sh.home().config, false
 }
 
+// loadNamed reads the configuration file that configFile found. One that nobody named need not be there; nor need the
+// machine's own, which the service's unit names whether there is one or not.
+func loadNamed(name string, named bool) (parsed, error) {
+	return loadConfig(name, !named || name == systemConfig)
+}
+
 // locate fills in where a daemon with the configuration file f has its state and its socket. What is nearer to the person
 // wins: flags, then the environment, then the file, then home.
 func (sh *shell) locate(f fileConfig, home place) (state, socket string) {
@@ -85,7 +92,19 @@ func (sh *shell) howToStart() []string {
 	case first(sh.socket, sh.getenv("FLURRY_SOCKET")) != "":
 		return []string{"is it running? flurry daemon --socket PATH, in another terminal, opens it"}
 	}
-	return []string{"flurry daemon        in another terminal, or as a service", "--state DIR, if it runs with that (or FLURRY_STATE=DIR)"}
+	elsewhere := "--state DIR, if it runs with that (or FLURRY_STATE=DIR)"
+	if sh.machine == nil || !sh.machine.IsDir("/run/systemd/system") {
+		return []string{"flurry daemon        in another terminal, or as a service", elsewhere}
+	}
+	for _, s := range []struct{ units, flag, sudo string }{
+		{"/etc/systemd/system", "", "sudo "},
+		{filepath.Join(sh.userDir("XDG_CONFIG_HOME", ".config"), "systemd/user"), "--user ", ""},
+	} {
+		if _, err := sh.machine.Read(filepath.Join(s.units, "flurry.service")); err == nil {
+			return []string{fmt.Sprintf("%ssystemctl %sstart flurry.socket flurry        (journalctl %s-u flurry says why it stopped)", s.sudo, s.flag, s.flag), elsewhere}
+		}
+	}
+	return []string{"sudo flurry setup        makes it a service", "flurry daemon        in another terminal", elsewhere}
 }
 
 // first is the first word that is not empty.

@@ -124,3 +124,30 @@ func TestSocketPath(t *testing.T) {
 		t.Errorf("a named file: %s", got)
 	}
 }
+
+// TestHowToStart: who finds no daemon is told what starts one on this machine.
+func TestHowToStart(t *testing.T) {
+	b := newBench(t)
+	says := func(uid int) string {
+		_, errs, _ := b.flurry(uid, "status", "--config", "/nowhere/flurry.toml")
+		_, try, _ := strings.Cut(errs, "try: ")
+		return try
+	}
+	if got := says(0); !strings.HasPrefix(got, "sudo flurry setup        makes it a service\n") {
+		t.Errorf("before setup: %s", got)
+	}
+	b.put("/home/ann/.config/systemd/user/flurry.service", "")
+	if got := says(1000); !strings.HasPrefix(got, "systemctl --user start flurry.socket flurry        (journalctl --user -u flurry says why it stopped)\n") {
+		t.Errorf("with a user's own: %s", got)
+	}
+	b.must("setup", "--yes")
+	if got := says(1000); !strings.HasPrefix(got, "sudo systemctl start flurry.socket flurry        (journalctl -u flurry says why it stopped)\n") {
+		t.Errorf("after setup: %s", got)
+	}
+	if err := os.RemoveAll(b.Root + "/run"); err != nil {
+		t.Fatal(err)
+	}
+	if got := says(0); !strings.HasPrefix(got, "flurry daemon        in another terminal") {
+		t.Errorf("without systemd: %s", got)
+	}
+}

@@ -246,7 +246,7 @@ func TestSetupKinds(t *testing.T) {
 			b.put("/etc/nix/nix.custom.conf", "cores = 2\n")
 		}, nil, []string{"edit     /etc/nix/nix.custom.conf:"}, []string{"/etc/nix/nix.conf"}, map[string]string{"/etc/nix/nix.custom.conf": "cores = 2\n!include flurry.conf\n"}},
 		{"no nix.conf", func(b *bench) { os.RemoveAll(b.Root + "/etc/nix") }, nil, []string{"edit     /etc/nix/nix.conf"}, nil, map[string]string{"/etc/nix/nix.conf": "!include flurry.conf\n"}},
-		{"no systemd", func(b *bench) { os.RemoveAll(b.Root + "/run") }, nil, []string{"no systemd", "start it yourself", "start nix-daemon anew afterwards"}, []string{"\n  unit ", "\n  restart"}, map[string]string{"/etc/nix/flurry.conf": "extra-substituters"}},
+		{"no systemd", func(b *bench) { os.RemoveAll(b.Root + "/run") }, nil, []string{"no systemd", "start it yourself, at each boot: sudo install -d -o flurry /run/flurry && sudo -u flurry /usr/local/bin/flurry daemon --config /etc/flurry/flurry.toml --state /var/lib/flurry --socket /run/flurry/control.sock\n", "start nix-daemon anew afterwards"}, []string{"\n  unit ", "\n  restart"}, map[string]string{"/etc/nix/flurry.conf": "extra-substituters"}},
 		{"an old binary", func(b *bench) { b.put("/usr/local/bin/flurry", "old") }, nil, []string{"\n  copy "}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -112,6 +112,15 @@ func (p *plan) report() report.Setup {
 	return r
 }
 
+// byHand is how the daemon is started where nobody does it: as the unit would, as the same user, in the same places.
+func (p *plan) byHand() string {
+	if p.site.user {
+		return p.site.binary + " daemon"
+	}
+	run := filepath.Dir(systemSocket)
+	return fmt.Sprintf("sudo install -d -o %s %s && sudo -u %s %s daemon --config %s --state %s --socket %s", serviceUser, run, serviceUser, p.site.binary, p.site.config, p.site.state, systemSocket)
+}
+
 // plan finds out what is to be done: what is done already is not in it.
 func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, error) {
 	p := &plan{sh: sh, site: site, flags: f}
@@ -136,7 +145,7 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 		}
 		p.start(ctx) // before Nix asks it, and stopped when Nix asks no more
 	} else {
-		p.notes = append(p.notes, "There is no systemd here: start it yourself, as "+p.site.binary+" daemon.")
+		p.notes = append(p.notes, "There is no systemd here: start it yourself, at each boot: "+p.byHand())
 	}
 	switch {
 	case f.noNix || f.seed:

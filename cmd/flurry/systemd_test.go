@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flurry-nix/flurry/report"
 )
 
 // TestUnits: the service manager understands the unit files, and the program understands what they start it with.
@@ -35,6 +37,12 @@ func TestUnits(t *testing.T) {
 				}
 				if err := daemon.ParseFlags(strings.Fields(command)); err != nil {
 					t.Errorf("%s/%s: %v", kind, name, err)
+				}
+				// Setup writes no configuration where the defaults do, and the unit names one all the same.
+				if _, err := os.Lstat(systemConfig); err != nil {
+					if code, s := runHere(t.Context(), "", nil, append([]string{"daemon", "--check"}, strings.Fields(command)...)...); code != report.ExitOK {
+						t.Errorf("%s/%s, without %s: %d %s", kind, name, systemConfig, code, &s.err)
+					}
 				}
 			}
 			installed := strings.ReplaceAll(strings.ReplaceAll(string(text), "/usr/local/bin/flurry", self), "Documentation=man:flurry(1)\n", "")
