@@ -85,3 +85,28 @@ func TestAnswerAtTheLastMoment(t *testing.T) {
 		}
 	}
 }
+
+// TestStuck: a question that the Cache does not give back is noticed when its time has long been over, and not before.
+func TestStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hello := newSample(t, "h", "hello-1.0", digits(100))
+		cache := newFakeCache(t)
+		held := make(hang)
+		cache.onInfo("", hello.hash(), held.info)
+		g := New(cache, Options{Budget: 200 * time.Millisecond})
+		defer closeGateway(t, g)
+		get(g, hello.infoURL())
+		if g.Stuck() {
+			t.Error("stuck as soon as the budget is over")
+		}
+		time.Sleep(maxStarved + time.Millisecond)
+		if !g.Stuck() {
+			t.Error("not stuck though nothing comes back")
+		}
+		close(held)
+		synctest.Wait()
+		if g.Stuck() {
+			t.Error("stuck though all came back")
+		}
+	})
+}

@@ -47,6 +47,7 @@ type ask struct {
 	text    *narInfoText
 	err     error
 	starved starvation
+	over    time.Time // when its time is over, whatever happens
 }
 
 // answer returns the narinfo for key, from what is kept if that still holds.
@@ -140,7 +141,7 @@ func (a *asker) begin(ctx context.Context, key runningKey, old *narInfoText) *as
 	// came first; and the request's path must not be kept alive by its name.
 	ctx = context.WithoutCancel(ctx)
 	key.view = strings.Clone(key.view)
-	q := &ask{done: make(chan struct{}), err: errNoAnswer}
+	q := &ask{done: make(chan struct{}), err: errNoAnswer, over: time.Now().Add(a.patience() + maxStarved)}
 	if !a.crew.start(func() { a.run(ctx, key, q, old) }) {
 		return nil
 	}
@@ -209,6 +210,19 @@ func (a *asker) render(v trust.Verified, key runningKey, old *narInfoText) (*nar
 	text := newNarInfoText(key.generation, v.NarInfo(url, sig))
 	text.print, text.sig = print, sig
 	return text, nil
+}
+
+// stuck reports whether a question is under way whose time was over long ago: the
+// Cache does not give it back.
+func (a *asker) stuck() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, q := range a.running {
+		if time.Since(q.over) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // alive takes each lock that an answer takes.

@@ -97,6 +97,10 @@ func (g *Gateway) Alive() {
 	g.nars.count()
 }
 
+// Stuck reports whether the Cache holds a question whose time is over: it waits
+// for something that does not come, such as a disk.
+func (g *Gateway) Stuck() bool { return g.asker.stuck() }
+
 // Stats returns the counts since New.
 func (g *Gateway) Stats() Stats {
 	s := g.tally.stats()

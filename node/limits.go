@@ -174,6 +174,8 @@ const (
 	// way at a time, which hold a goroutine each, also when the store hangs.
 	wholeWait  = 100 * time.Millisecond
 	wholeLooks = 256
+	// lookStall is for how long such a look may find nothing before the disk is taken for one that does not answer.
+	lookStall = 2 * time.Second
 	// wholeLacked is how many bodies it is remembered of that something of them was lacking: 40 bytes each.
 	wholeLacked = 10_000
 	// throughCommit is how long what came from origins waits to be made durable, for more of it.

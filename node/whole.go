@@ -26,7 +26,14 @@ type wholes struct {
 type wholeLook struct {
 	done  chan struct{}
 	found atomic.Int64 // contents so far
+	moved atomic.Int64 // when it began or found one last, in nanoseconds since 1970
 	whole bool
+}
+
+// finds notes a content that is here.
+func (l *wholeLook) finds() {
+	l.found.Add(1)
+	l.moved.Store(time.Now().UnixNano())
 }
 
 // begin returns the look at id and whether it is the caller's to carry out; nil: too many are under way.
@@ -43,9 +50,25 @@ func (w *wholes) begin(id content.BodyID) (*wholeLook, bool) {
 		w.byID = make(map[content.BodyID]*wholeLook)
 	}
 	l := &wholeLook{done: make(chan struct{})}
+	l.moved.Store(time.Now().UnixNano())
 	w.byID[id] = l
 	return l, true
 }
+
+// stuck reports whether a look is under way that has found nothing for long: a question to the store takes microseconds.
+func (w *wholes) stuck() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.byID {
+		if time.Since(time.Unix(0, l.moved.Load())) > lookStall {
+			return true
+		}
+	}
+	return false
+}
+
+// Stuck reports whether the store is asked something for Nix and does not answer.
+func (n *Node) Stuck() bool { return n.wholes.stuck() }
 
 func (w *wholes) end(id content.BodyID, l *wholeLook, whole bool) {
 	w.mu.Lock()
@@ -120,22 +143,22 @@ func (n *Node) look(ctx context.Context, id content.BodyID) (l *wholeLook, whole
 	}
 	l, mine := n.wholes.begin(id)
 	if l == nil {
-		return nil, n.lookAll(ctx, id, new(atomic.Int64))
+		return nil, n.lookAll(ctx, id, new(wholeLook))
 	}
-	if mine && !n.tasks.Go(func(ctx context.Context) { n.wholes.end(id, l, n.lookAll(ctx, id, &l.found)) }) {
-		n.wholes.end(id, l, n.lookAll(ctx, id, &l.found)) // the node does not run
+	if mine && !n.tasks.Go(func(ctx context.Context) { n.wholes.end(id, l, n.lookAll(ctx, id, l)) }) {
+		n.wholes.end(id, l, n.lookAll(ctx, id, l)) // the node does not run
 	}
 	return l, false
 }
 
 // lookAll is a look.
-func (n *Node) lookAll(ctx context.Context, id content.BodyID, found *atomic.Int64) bool {
+func (n *Node) lookAll(ctx context.Context, id content.BodyID, l *wholeLook) bool {
 	b, err := n.localBody(ctx, id)
 	if err != nil {
 		return false
 	}
-	found.Add(1)
-	if has, err := hasAll(ctx, counting{n.Store, found}, b); err != nil || !has {
+	l.finds()
+	if has, err := hasAll(ctx, counting{n.Store, l}, b); err != nil || !has {
 		return false
 	}
 	n.bodies.setWhole(id, true)
@@ -145,13 +168,13 @@ func (n *Node) lookAll(ctx context.Context, id content.BodyID, found *atomic.Int
 // counting counts what is there.
 type counting struct {
 	store.Reader
-	found *atomic.Int64
+	look *wholeLook
 }
 
 func (c counting) Has(ctx context.Context, k store.Key) (bool, error) {
 	has, err := c.Reader.Has(ctx, k)
 	if has && err == nil {
-		c.found.Add(1)
+		c.look.finds()
 	}
 	return has, err
 }

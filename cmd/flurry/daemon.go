@@ -292,8 +292,16 @@ func (i *instance) answers(context.Context) {
 	i.node.Alive()
 }
 
-// alive tries whether the node can still look things up, and returns when it could.
+// alive tries whether the node can still look things up, and returns when it could: a question of Nix's that is not given back long
+// after its time, or one to the store that is not answered, says that the disk does not, which what is in memory does not show.
 func (i *instance) alive(ctx context.Context) {
+	for i.gateway.Stuck() || i.node.Stuck() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pulseEvery):
+		}
+	}
 	for _, sp := range i.node.Spaces() {
 		i.catalog.Stats(sp.Address)
 	}
