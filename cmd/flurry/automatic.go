@@ -129,6 +129,9 @@ func (v verbs) unnamedStatus(s *report.Status) {
 		}
 		return &report.Problem{Message: err.Error()}
 	})
+	if p := v.builds.problem(); p != nil {
+		s.Problems = append(s.Problems, *p)
+	}
 	for i := range s.Namespaces {
 		n := &s.Namespaces[i]
 		for _, sp := range v.node.Spaces() {

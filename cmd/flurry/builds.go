@@ -19,6 +19,7 @@ import (
 	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/nix/watch"
 	"github.com/flurry-nix/flurry/node"
+	"github.com/flurry-nix/flurry/report"
 )
 
 // builds puts what this machine's Nix builds into the queue, for the namespaces that take all of it. Since when each does
@@ -30,6 +31,7 @@ type builds struct {
 
 	mu    sync.Mutex
 	since map[namespace.Address]time.Time // what became valid before is queued, or not for it
+	blind error                           // why Nix could not be asked what was built; nil: it could, the last time
 }
 
 // maxMarks bounds the file of marks, in bytes: ten thousand namespaces.
@@ -176,7 +178,7 @@ func (b *builds) takers() (all []namespace.Address) {
 }
 
 func (b *builds) watch(ctx context.Context, since time.Time) {
-	source := &lateNix{options: b.cfg.Nix}
+	source := &lateNix{options: b.cfg.Nix, said: b.nixSaid}
 	defer source.close()
 	watch.Run(ctx, source, b, watch.Options{Store: b.cfg.Nix.StoreDir(), Database: b.cfg.Nix.Database(), Since: since, Log: b.log})
 }
@@ -204,6 +206,25 @@ func (b *builds) Built(_ context.Context, built []daemon.PathInfo) error {
 	return nil
 }
 
+// nixSaid notes whether Nix could be asked.
+func (b *builds) nixSaid(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.blind = err
+}
+
+// problem is that what is built is not seen; nil: it is.
+func (b *builds) problem() *report.Problem {
+	b.mu.Lock()
+	err := b.blind
+	b.mu.Unlock()
+	var p *report.Problem
+	if err == nil || len(b.takers()) == 0 || !errors.As(nixProblem(err), &p) {
+		return nil
+	}
+	return &report.Problem{ID: p.ID, Message: "what is built here is not published: " + p.Message, Found: p.Found, Try: p.Try}
+}
+
 // Complete moves the marks on.
 func (b *builds) Complete(_ context.Context, until time.Time) error {
 	b.mu.Lock()
@@ -219,6 +240,7 @@ func (b *builds) Complete(_ context.Context, until time.Time) error {
 // lateNix is this machine's Nix, opened when it is asked first, so that it need not be there yet.
 type lateNix struct {
 	options daemon.Options
+	said    func(error) // is told how each question ended
 	store   *daemon.Store
 }
 
@@ -229,14 +251,16 @@ func (l *lateNix) open(ctx context.Context) (err error) {
 	return err
 }
 
-func (l *lateNix) ValidPaths(ctx context.Context) ([]nix.StorePath, error) {
+func (l *lateNix) ValidPaths(ctx context.Context) (all []nix.StorePath, err error) {
+	defer func() { l.said(err) }()
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}
 	return l.store.ValidPaths(ctx)
 }
 
-func (l *lateNix) Infos(ctx context.Context, paths []nix.StorePath) ([]daemon.PathInfo, error) {
+func (l *lateNix) Infos(ctx context.Context, paths []nix.StorePath) (all []daemon.PathInfo, err error) {
+	defer func() { l.said(err) }()
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}

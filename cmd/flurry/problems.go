@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/flurry-nix/flurry/nix"
@@ -132,6 +134,9 @@ func nixProblem(err error) error {
 	case errors.Is(err, daemon.ErrNoNix):
 		return &report.Problem{ID: "no-nix", Exit: report.ExitFailed, Message: "no Nix store here (no daemon's socket, no nix-daemon to start), so there is nothing to take paths from",
 			Try: []string{"the same on a machine with Nix"}}
+	case errors.As(err, &down) && errors.Is(err, fs.ErrPermission):
+		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(),
+			Try: []string{"sudo flurry setup        puts the service into the group that may", "as another user: sudo usermod -aG GROUP USER, with the group of " + filepath.Dir(down.Socket)}}
 	case errors.As(err, &down):
 		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(), Try: []string{"sudo systemctl start nix-daemon"}}
 	}

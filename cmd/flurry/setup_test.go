@@ -14,6 +14,7 @@ import (
 
 	"github.com/flurry-nix/flurry/internal/setup"
 	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -44,6 +45,9 @@ func (b *bench) Run(_ context.Context, command ...string) (string, error) {
 		}
 		return fmt.Sprint(os.Getuid()), nil
 	case "getent":
+		if command[1] == "group" {
+			return "nix-users:x:" + command[2] + ":", nil
+		}
 		if !b.users[command[2]] {
 			return "", errors.New("no such user")
 		}
@@ -89,6 +93,18 @@ func newBench(t *testing.T) *bench {
 	b.put("/etc/nix/nix.conf", "# mine\ntrusted-users = root\ncores = 4") // without a newline at the end
 	b.put("/program", "the program")
 	return b
+}
+
+// closeNix has nix-daemon's socket in a directory that is a group's alone.
+func (b *bench) closeNix() {
+	dir := b.Root + nixSocketDir
+	err := os.Chmod(dir, 0o770)
+	if os.Getuid() == 0 {
+		err = errors.Join(err, os.Chown(dir, 0, 995))
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func (b *bench) put(name, text string) {
@@ -247,6 +263,9 @@ func TestSetupKinds(t *testing.T) {
 		}, nil, []string{"edit     /etc/nix/nix.custom.conf:"}, []string{"/etc/nix/nix.conf"}, map[string]string{"/etc/nix/nix.custom.conf": "cores = 2\n!include flurry.conf\n"}},
 		{"no nix.conf", func(b *bench) { os.RemoveAll(b.Root + "/etc/nix") }, nil, []string{"edit     /etc/nix/nix.conf"}, nil, map[string]string{"/etc/nix/nix.conf": "!include flurry.conf\n"}},
 		{"no systemd", func(b *bench) { os.RemoveAll(b.Root + "/run") }, nil, []string{"no systemd", "start it yourself, at each boot: sudo install -d -o flurry /run/flurry && sudo -u flurry /usr/local/bin/flurry daemon --config /etc/flurry/flurry.toml --state /var/lib/flurry --socket /run/flurry/control.sock\n", "start nix-daemon anew afterwards"}, []string{"\n  unit ", "\n  restart"}, map[string]string{"/etc/nix/flurry.conf": "extra-substituters"}},
+		{"Debian's Nix", (*bench).closeNix, nil, []string{"\n  unit     /etc/systemd/system/flurry.service\n             also in the group nix-users, which alone may ask nix-daemon\n"}, nil,
+			map[string]string{"/etc/systemd/system/flurry.service": "\nUser=flurry\nGroup=flurry\nSupplementaryGroups=nix-users\n"}},
+		{"Debian's Nix, no systemd", func(b *bench) { b.closeNix(); os.RemoveAll(b.Root + "/run") }, nil, []string{"at each boot: sudo usermod -aG nix-users flurry && sudo install"}, nil, nil},
 		{"an old binary", func(b *bench) { b.put("/usr/local/bin/flurry", "old") }, nil, []string{"\n  copy "}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -435,5 +454,14 @@ func TestSetupNixConf(t *testing.T) {
 	}
 	if _, err := nix.ParsePublicKey(key.Public().String()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNixRefuses: whose user may not ask nix-daemon is told how they may, and not to start it.
+func TestNixRefuses(t *testing.T) {
+	err := nixProblem(fmt.Errorf("open the Nix store: %w", &daemon.DownError{Socket: nixSocketDir + "/socket", Err: fs.ErrPermission}))
+	var p *report.Problem
+	if !errors.As(err, &p) || p.ID != "nix-daemon-down" || !strings.HasPrefix(p.Try[0], "sudo flurry setup ") || !strings.Contains(p.Try[1], nixSocketDir) {
+		t.Errorf("%v %+v", err, p)
 	}
 }

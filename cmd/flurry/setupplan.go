@@ -113,12 +113,16 @@ func (p *plan) report() report.Setup {
 }
 
 // byHand is how the daemon is started where nobody does it: as the unit would, as the same user, in the same places.
-func (p *plan) byHand() string {
+func (p *plan) byHand(ctx context.Context) (string, error) {
 	if p.site.user {
-		return p.site.binary + " daemon"
+		return p.site.binary + " daemon", nil
+	}
+	group, err := p.nixGroup(ctx)
+	if group != "" {
+		group = fmt.Sprintf("sudo usermod -aG %s %s && ", group, serviceUser)
 	}
 	run := filepath.Dir(systemSocket)
-	return fmt.Sprintf("sudo install -d -o %s %s && sudo -u %s %s daemon --config %s --state %s --socket %s", serviceUser, run, serviceUser, p.site.binary, p.site.config, p.site.state, systemSocket)
+	return fmt.Sprintf("%ssudo install -d -o %s %s && sudo -u %s %s daemon --config %s --state %s --socket %s", group, serviceUser, run, serviceUser, p.site.binary, p.site.config, p.site.state, systemSocket), err
 }
 
 // plan finds out what is to be done: what is done already is not in it.
@@ -145,7 +149,11 @@ func (sh *shell) plan(ctx context.Context, site site, f setupFlags) (*plan, erro
 		}
 		p.start(ctx) // before Nix asks it, and stopped when Nix asks no more
 	} else {
-		p.notes = append(p.notes, "There is no systemd here: start it yourself, at each boot: "+p.byHand())
+		by, err := p.byHand(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.notes = append(p.notes, "There is no systemd here: start it yourself, at each boot: "+by)
 	}
 	switch {
 	case f.noNix || f.seed:
@@ -195,7 +203,7 @@ func (sh *shell) nixFound(ctx context.Context) (version string, multi bool) {
 	} else if sh.machine.IsDir("/nix/store") {
 		version = "(of unknown version)"
 	}
-	return version, sh.machine.IsDir("/nix/var/nix/daemon-socket")
+	return version, sh.machine.IsDir(nixSocketDir)
 }
 
 // add adds a step unless it is done. Of a file that somebody else made what it is it is told what becomes of that.
@@ -402,7 +410,7 @@ func (p *plan) gateways() ([]string, error) {
 }
 
 // service writes the units.
-func (p *plan) service(context.Context) error {
+func (p *plan) service(ctx context.Context) error {
 	listen, err := p.gateways()
 	if err != nil {
 		return err
@@ -410,6 +418,10 @@ func (p *plan) service(context.Context) error {
 	kind := "system"
 	if p.site.user {
 		kind = "user"
+	}
+	group, err := p.nixGroup(ctx)
+	if err != nil {
+		return err
 	}
 	p.dirs(p.site.units)
 	reload := append(slices.Clone(p.site.systemctl), "daemon-reload")
@@ -422,7 +434,12 @@ func (p *plan) service(context.Context) error {
 		}
 		text = bytes.ReplaceAll(text, []byte(installedBinary), []byte(p.site.binary))
 		file := filepath.Join(p.site.units, name)
-		if p.add(setup.Step{Verb: "unit", What: file, Path: file, File: p.file(listening(text, listen), 0o644)}) {
+		var lines []string
+		if own := []byte("Group=" + serviceUser + "\n"); group != "" && bytes.Contains(text, own) {
+			text = bytes.Replace(text, own, fmt.Appendf(own, "SupplementaryGroups=%s\n", group), 1)
+			lines = []string{"also in the group " + group + ", which alone may ask nix-daemon"}
+		}
+		if p.add(setup.Step{Verb: "unit", What: file, Lines: lines, Path: file, File: p.file(listening(text, listen), 0o644)}) {
 			wrote = true
 			p.resocket = p.resocket || name == "flurry.socket"
 		}
@@ -432,6 +449,28 @@ func (p *plan) service(context.Context) error {
 		p.restarts = true
 	}
 	return nil
+}
+
+// nixSocketDir is where nix-daemon's socket is.
+const nixSocketDir = "/nix/var/nix/daemon-socket"
+
+// nixGroup is the group that alone may ask nix-daemon, as with Debian's packages: the service has to be in it. Empty: everybody
+// may, or there is no nix-daemon, or root alone may.
+func (p *plan) nixGroup(ctx context.Context) (string, error) {
+	info, err := os.Stat(p.site.real(nixSocketDir))
+	if p.site.user || err != nil {
+		return "", nil
+	}
+	of, ok := info.Sys().(*syscall.Stat_t)
+	if mode := info.Mode().Perm(); !ok || mode&0o001 != 0 || mode&0o010 == 0 || of.Gid == 0 {
+		return "", nil
+	}
+	said, err := p.sh.machine.Run(ctx, "getent", "group", strconv.FormatUint(uint64(of.Gid), 10))
+	if err != nil {
+		return "", fmt.Errorf("who may ask nix-daemon: %w", err)
+	}
+	name, _, _ := strings.Cut(said, ":")
+	return name, nil
 }
 
 // listening puts the gateway's addresses into a socket unit.
