@@ -291,13 +291,13 @@ func (n *Node) hold(ctx context.Context, v trust.Verified) error {
 			return err
 		}
 	}
-	if n.settle(ctx, v) {
-		return nil
+	switch durable, err := n.settle(ctx, v); {
+	case err != nil:
+		return fmt.Errorf("keep %s: %w", v.Path().Base(), err)
+	case !durable: // it came, and some of it has made way since
+		return fmt.Errorf("%s did not stay on the disk: %w", v.Path().Base(), store.ErrFull)
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("%s did not stay on the disk: %w", v.Path().Base(), store.ErrFull)
+	return nil
 }
 
 // stored notes that all of a publication is on the disk: others are told of it, and peers find this node by it.

@@ -228,7 +228,11 @@ func (n *Node) assembled(ctx context.Context, v trust.Verified) {
 		return
 	}
 	n.tasks.Go(func(ctx context.Context) {
-		if !n.settle(ctx, v) {
+		switch durable, err := n.settle(ctx, v); {
+		case err != nil && ctx.Err() == nil:
+			n.Log.Warn("not announced: keeping it failed", "path", v.Path().Base(), "err", err)
+			return
+		case !durable:
 			return
 		}
 		if err := n.announce(ctx, v.Address(), v); err != nil && ctx.Err() == nil {
@@ -238,17 +242,13 @@ func (n *Node) assembled(ctx context.Context, v trust.Verified) {
 }
 
 // settle waits for the download of v to end, makes all of v durable, and reports whether it is.
-func (n *Node) settle(ctx context.Context, v trust.Verified) bool {
+func (n *Node) settle(ctx context.Context, v trust.Verified) (durable bool, err error) {
 	if d := n.downloading(v); d != nil {
 		select {
 		case <-d.done:
 		case <-ctx.Done():
-			return false
+			return false, ctx.Err()
 		}
 	}
-	durable, err := n.secure(ctx, v)
-	if err != nil && ctx.Err() == nil {
-		n.Log.Warn("not announced: keeping it failed", "path", v.Path().Base(), "err", err)
-	}
-	return err == nil && durable
+	return n.secure(ctx, v)
 }
