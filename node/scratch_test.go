@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/store/storetest"
 )
@@ -215,5 +216,61 @@ func TestAsideStops(t *testing.T) {
 	m.stop()
 	if spy.open.Load() != 0 {
 		t.Errorf("%d are open", spy.open.Load())
+	}
+}
+
+// TestAsideAndImported: what Nix has imported while its NAR was aside does not come into the store a second time: it is read from
+// /nix/store, also after a restart and with the origin gone. What Nix has otherwise, or cannot be read there, comes into the store.
+func TestAsideAndImported(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(*machine, *fakeNix, nix.StorePath)
+		placed  int
+	}{
+		"imported":     {func(m *machine, from *fakeNix, p nix.StorePath) { m.disk.imports(from, p) }, 1},
+		"not imported": {func(*machine, *fakeNix, nix.StorePath) {}, 0},
+		"another build": {func(m *machine, from *fakeNix, p nix.StorePath) {
+			m.disk.imports(from, p)
+			m.disk.mu.Lock()
+			defer m.disk.mu.Unlock()
+			info := m.disk.infos[p]
+			info.NarHash[0]++
+			m.disk.infos[p] = info
+		}, 0},
+		"gone again": {func(m *machine, from *fakeNix, p nix.StorePath) {
+			m.disk.imports(from, p)
+			if err := os.RemoveAll(m.disk.file(p)); err != nil {
+				m.w.t.Fatal(err)
+			}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, o, spy := newWorld(t), newFakeOrigin(t), &spyScratch{t: t}
+			m := w.settler("bob")
+			m.scratch = spy.Open
+			m.origins = func(string) (node.Origin, error) { return o, nil }
+			use := func() {
+				t.Helper()
+				m = w.restart(m)
+				if err := m.Put(node.Space{Alias: "cache", Address: o.address(), Use: true, Origin: "https://cache.example"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			use()
+			p := o.nix.build("app", "1", 3_000_000)
+			m.getsFrom(o, p)
+			c.happens(m, o.nix, p)
+			m.eventually("to have nothing aside", func() bool { return spy.open.Load() == 0 })
+			m.places(c.placed)
+			keys := m.contentOf(o.address(), p)
+			m.keeps(true, "the body", keys[:1])
+			m.keeps(c.placed == 0, "chunks", keys[1:])
+			use()
+			m.places(c.placed)
+			asked := o.nars.Load()
+			m.getsFrom(o, p)
+			if o.nars.Load() != asked {
+				t.Error("it was fetched again")
+			}
+		})
 	}
 }

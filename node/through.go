@@ -261,7 +261,36 @@ func (t *through) fetchAside(ctx context.Context, body *supply) (kept trust.Veri
 		return kept, err
 	}
 	defer end()
-	return t.takeIn(ctx, func(batch store.Batch) (trust.Verified, error) { return t.takeAside(ctx, batch) })
+	if kept, placed, err := t.placeAside(ctx); err != nil || placed {
+		return kept, err
+	}
+	return t.takeIn(ctx, func(batch store.Batch) (trust.Verified, error) { return t.takeAside(ctx, batch, false) })
+}
+
+// placeAside has what Nix has imported meanwhile served from /nix/store, if it may be: then its chunks need not be compressed and
+// put into the store, from where they would go soon. They are known, and so is the body. Not placed: nothing is lost, all of it is
+// aside.
+func (t *through) placeAside(ctx context.Context) (kept trust.Verified, placed bool, err error) {
+	n := t.node
+	if n.InPlace == nil || n.worthOf(t.key.address) != worthCached || n.places.isBad(t.v.Path()) {
+		return kept, false, nil
+	}
+	valid, err := n.places.valid(ctx, []trust.Verified{t.v})
+	if err != nil {
+		n.places.say(ctx, err)
+		return kept, false, nil
+	}
+	if info, ok := valid[t.v.Path()]; !ok || info.NarHash != t.v.Entry().NarHash {
+		return kept, false, nil
+	}
+	kept, err = t.takeIn(ctx, func(batch store.Batch) (trust.Verified, error) { return t.takeAside(ctx, batch, true) })
+	if err != nil {
+		return kept, false, err
+	}
+	if _, err := n.places.placeOne(ctx, kept); err != nil {
+		return kept, false, err
+	}
+	return kept, n.InPlace.Placed(kept.Entry().Body), nil
 }
 
 // spoil goes on without putting aside what comes: it passes, and is not kept. False: there is nobody to pass it to.
@@ -274,9 +303,9 @@ func (t *through) spoil(why error) bool {
 	return wanted
 }
 
-// takeAside puts the chunks of what was put aside into batch.
-func (t *through) takeAside(ctx context.Context, batch store.Batch) (kept trust.Verified, err error) {
-	s, stored := t.splitter(ctx, batch, 1) // the other processors are for who comes meanwhile
+// takeAside puts the body of what was put aside into batch, and its chunks unless they lie elsewhere.
+func (t *through) takeAside(ctx context.Context, batch store.Batch, elsewhere bool) (kept trust.Verified, err error) {
+	s, stored := t.splitter(ctx, batch, 1, elsewhere) // the other processors are for who comes meanwhile
 	defer s.Abort()
 	room := t.node.blocks.get(throughBlock)
 	defer t.node.blocks.put(room)
@@ -293,11 +322,16 @@ func (t *through) takeAside(ctx context.Context, batch store.Batch) (kept trust.
 	return t.keep(ctx, batch, split, stored.failed())
 }
 
-// splitter cuts the NAR into chunks, and puts them into batch.
-func (t *through) splitter(ctx context.Context, batch store.Batch, workers int) (*content.Splitter, *mayFail) {
+// splitter cuts the NAR into chunks, and puts them into batch unless they lie elsewhere.
+func (t *through) splitter(ctx context.Context, batch store.Batch, workers int, elsewhere bool) (*content.Splitter, *mayFail) {
 	in := &intake{node: t.node, codec: t.node.later.codec, batch: batch, pool: t.node.pool}
 	e := t.v.Entry()
-	stored := &mayFail{put: func(id content.ChunkID, data []byte) error { return in.chunk(ctx, id, data) }}
+	stored := &mayFail{put: func(id content.ChunkID, data []byte) error {
+		if elsewhere {
+			return nil
+		}
+		return in.chunk(ctx, id, data)
+	}}
 	return content.NewSplitter(ctx, content.SplitOptions{Candidates: candidatesOf(e.Path, e.References), Pool: in.pool, Put: stored.chunk, Workers: workers}), stored
 }
 
@@ -318,7 +352,7 @@ func (t *through) takeIn(ctx context.Context, take func(store.Batch) (trust.Veri
 // take puts the NAR's chunks into batch.
 func (t *through) take(ctx context.Context, body *supply, batch store.Batch) (kept trust.Verified, err error) {
 	e := t.v.Entry()
-	s, stored := t.splitter(ctx, batch, 0)
+	s, stored := t.splitter(ctx, batch, 0, false)
 	defer s.Abort()
 	sum := sha256.New()
 	if err := t.copy(ctx, io.MultiWriter(sum, s), body); err != nil {
