@@ -102,6 +102,10 @@ func TestStatus(t *testing.T) {
 	fresh := Status{Schema: "flurry/status/1", Version: "0.1.0", Node: NodeState{State: "running"}, Namespaces: []Namespace{}, Problems: []Problem{},
 		Gateway: Gateway{URL: "http://127.0.0.1:7669", Signer: "flurry-local-1:9Qd0"}, Sharing: Sharing{Mode: "all", Paused: "this network is metered"}}
 	golden(t, "status-fresh", fresh, func(b *bytes.Buffer) { fresh.PrintText(b, now()) })
+	named := fresh
+	named.Gateway.Named = true
+	named.Namespaces = []Namespace{{Alias: "cache.nixos.org", Trusted: true, Hold: "used", Note: "origin https://cache.nixos.org"}}
+	golden(t, "status-named", named, func(b *bytes.Buffer) { named.PrintText(b, now()) })
 	golden(t, "store", s.Store, func(b *bytes.Buffer) { s.Store.PrintText(b) })
 }
 

@@ -39,6 +39,7 @@ type Gateway struct {
 	URL       string     `json:"url"`
 	Signer    string     `json:"signer,omitempty"` // the public key that its narinfos carry
 	Connected bool       `json:"nix_connected"`
+	Named     bool       `json:"nix_conf_names_it"` // has it not asked yet: whether nix.conf has its URL and trusts its key
 	LastAsked *time.Time `json:"last_asked"`
 	Questions `json:"since_start"`
 }
@@ -160,6 +161,10 @@ func (s Status) printNix(w io.Writer, now time.Time) {
 			count(g.Asked, "question", "questions"), grouped(g.Given), grouped(g.NotHere), millis(g.Median), millis(g.Max))
 		return
 	}
+	if g.Named {
+		fmt.Fprintln(w, "nix      has not asked yet; its nix.conf names this gateway, and trusts its key")
+		return
+	}
 	fmt.Fprintf(w, "nix      has not asked yet. To connect it, in nix.conf:\n           extra-substituters = %s\n", g.URL)
 	if g.Signer != "" {
 		fmt.Fprintf(w, "           extra-trusted-public-keys = %s\n", g.Signer)
@@ -235,11 +240,15 @@ func (s Status) printNamespaces(w io.Writer, now time.Time) {
 		if len(n.Problems) > 0 {
 			note = "! " + strings.Join(n.Problems, "; ")
 		}
-		synced := ago(n.Synced, now)
-		if n.Synced == nil && n.Hold == "all" {
+		synced, paths := ago(n.Synced, now), grouped(n.Paths)
+		origin := n.Serial == 0 && strings.Contains(n.Note, "origin ") // an HTTP cache, which nobody can list
+		if n.Synced == nil && (n.Hold == "all" || origin) {
 			synced = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Alias, trust, n.Hold, grouped(n.Paths), synced, n.Serving, note)
+		if n.Paths == 0 && origin {
+			paths = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Alias, trust, n.Hold, paths, synced, n.Serving, note)
 	}
 	t.Flush()
 }

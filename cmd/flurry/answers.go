@@ -119,6 +119,8 @@ func (v verbs) gatewayStatus(s *report.Status) {
 	if !g.LastAsked.IsZero() {
 		at := g.LastAsked.UTC()
 		s.Gateway.Connected, s.Gateway.LastAsked = true, &at
+	} else {
+		s.Gateway.Named = namesGateway(v.cfg.NixConf, s.Gateway.URL, s.Gateway.Signer)
 	}
 	s.Gateway.Median, s.Gateway.Max = v.gateway.Memory().Durations()
 	if s.Gateway.Late > 0 {

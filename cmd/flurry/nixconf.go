@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,15 @@ func nixCaches(dir string) (urls, keys []string) {
 		c.read(filepath.Join(dir, "nix.conf"), 0)
 	}
 	return append(c.substituters, c.extraSubstituters...), append(c.trusted, c.extra...)
+}
+
+// namesGateway reports whether the nix.conf in dir has Nix ask the gateway at url, and trust the key that it signs with.
+func namesGateway(dir, url, signer string) bool {
+	urls, keys := nixCaches(dir)
+	return slices.Contains(keys, signer) && slices.ContainsFunc(urls, func(u string) bool {
+		bare, _, _ := strings.Cut(u, "?")
+		return strings.TrimSuffix(bare, "/") == url
+	})
 }
 
 // defaultNegativeTTL is how long Nix remembers "not here" unless nix.conf says otherwise (nix.conf(5),
