@@ -85,12 +85,26 @@ func (m *Memory) add(a Answer) {
 }
 
 // Lookup returns the answers about a path that are still remembered, the newest
-// first, at most 32. It reads the whole ring: a fraction of a millisecond.
+// first, at most 32. It reads the whole ring, about a millisecond, and lets those
+// add who answer Nix meanwhile: what they add is not found.
 func (m *Memory) Lookup(h nix.PathHash) []Answer {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	last := m.next - 1
+	m.mu.Unlock()
 	var found []Answer
-	for i := m.next - 1; i >= 0 && i >= m.next-maxRemembered && len(found) < maxRecalled; i-- {
+	for last >= 0 && len(found) < maxRecalled {
+		found, last = m.lookup(h, last, found)
+	}
+	return found
+}
+
+// lookup goes back from answer number last to the beginning of its block, and
+// returns the number before that; less than 0: that was all.
+func (m *Memory) lookup(h nix.PathHash, last int, found []Answer) ([]Answer, int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := max(last-last%maxRemembered%blockLen, m.next-maxRemembered, 0)
+	for i := last; i >= first && len(found) < maxRecalled; i-- {
 		slot := i % maxRemembered
 		r := &m.blocks[slot/blockLen][slot%blockLen]
 		if r.hash != h {
@@ -101,5 +115,8 @@ func (m *Memory) Lookup(h nix.PathHash) []Answer {
 			At: time.Unix(0, r.at), Took: r.took,
 		})
 	}
-	return found
+	if first == m.next-maxRemembered {
+		return found, -1 // what was before is overwritten
+	}
+	return found, first - 1
 }

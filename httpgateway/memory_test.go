@@ -94,3 +94,43 @@ func TestOutcomeString(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryWhileAnswering: what is looked up while others add is what was there, in order, each once.
+func TestMemoryWhileAnswering(t *testing.T) {
+	var m Memory
+	const wanted = 10
+	for i := range maxRemembered + 500 {
+		h := numberedHash(1)
+		if i%(maxRemembered/wanted) != 7 {
+			h = numberedHash(2)
+		}
+		m.add(Answer{Hash: h, At: time.Unix(int64(i), 0)})
+	}
+	stop := make(chan struct{})
+	var adding sync.WaitGroup
+	adding.Go(func() {
+		for i := maxRemembered + 500; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			m.add(Answer{Hash: numberedHash(3), At: time.Unix(int64(i), 0)})
+		}
+	})
+	before := wanted + 1
+	for range 50 {
+		got := m.Lookup(numberedHash(1))
+		if len(got) > before {
+			t.Fatalf("%d answers, where %d were", len(got), before)
+		}
+		before = len(got)
+		for k := 1; k < len(got); k++ {
+			if !got[k].At.Before(got[k-1].At) {
+				t.Fatalf("answer %d is of %v, and the one before of %v", k, got[k].At, got[k-1].At)
+			}
+		}
+	}
+	close(stop)
+	adding.Wait()
+}
