@@ -132,6 +132,8 @@ func TestThreshold(t *testing.T) {
 		}
 		restore()
 		refused(fickle)
+		time.Sleep(time.Minute) // the root's node countersigns both, and has built neither
+		refused(fickle)
 		alice.publishes("acme-1", fickle)
 		bob.eventually("to be given what two agree on", func() bool { _, err := bob.Info(t.Context(), "", fickle.Hash()); return err == nil })
 		bob.gets(alice, fickle)
