@@ -139,3 +139,55 @@ func (c *Catalog) countersigns(s *space, id namespace.ID) (bool, error) {
 	d, err := decodeDetails(v)
 	return len(d.roots)+len(d.pins) == 0, err
 }
+
+// Disagreements returns of how many paths of a namespace builders say that their
+// contents differ, and one of these paths. It reads the whole list of paths: about
+// a microsecond for each, and some tens for each that several publications list.
+func (c *Catalog) Disagreements(ctx context.Context, a namespace.Address) (paths int, one nix.StorePath, err error) {
+	s, unlock, err := c.reading(a)
+	if err != nil {
+		return 0, one, err
+	}
+	unlock()
+	var path nix.PathHash
+	listed := 0
+	look := func() error {
+		if listed < 2 {
+			return nil
+		}
+		listings, err := c.listings(s, path)
+		if err != nil {
+			return err
+		}
+		builds, err := c.builds(s, listings)
+		if err != nil || !slices.ContainsFunc(builds, func(b Build) bool { return b.NarHash != builds[0].NarHash }) {
+			return err
+		}
+		paths++
+		one, err = reference{path, builds[0].says.name}.storePath()
+		return err
+	}
+	for from := []byte(nil); ; {
+		if err := ctx.Err(); err != nil {
+			return 0, one, err
+		}
+		page, next, err := c.listerPage(s, from)
+		if err != nil {
+			return 0, one, err
+		}
+		for _, l := range page {
+			if l.path == path {
+				listed++
+				continue
+			}
+			if err := look(); err != nil {
+				return 0, one, err
+			}
+			path, listed = l.path, 1
+		}
+		if next == nil {
+			return paths, one, look()
+		}
+		from = next
+	}
+}

@@ -99,16 +99,30 @@ func (n *Node) whyBelow(sp Space, builds []catalog.Build) report.Why {
 		}
 		w.Reason += fmt.Sprintf("%d %s signed: %s", have, verb, namesOf(builds[0]))
 	default:
-		said := make([]string, len(builds))
-		for i, b := range builds {
-			said[i] = b.NarHash.String() + " by " + namesOf(b)
-		}
-		w.Reason += "and they disagree: " + strings.Join(said, ", ")
+		w.Reason += "and they disagree: " + saidBy(builds)
 	}
 	if why := n.ThresholdTooHigh(sp); why != "" {
 		w.Reason += "; " + why
 	}
 	return w
+}
+
+// saidBy is who says what.
+func saidBy(builds []catalog.Build) string {
+	said := make([]string, len(builds))
+	for i, b := range builds {
+		said[i] = b.NarHash.String() + " by " + namesOf(b)
+	}
+	return strings.Join(said, ", ")
+}
+
+// differ says who built v's path differently; empty: nobody.
+func (n *Node) differ(ctx context.Context, v trust.Verified) (string, error) {
+	builds, err := n.Catalog.Builds(ctx, v.Address(), v.Path().Hash())
+	if err != nil || !slices.ContainsFunc(builds, func(b catalog.Build) bool { return b.NarHash != v.Entry().NarHash }) {
+		return "", err
+	}
+	return "; builders disagree: " + saidBy(builds), nil
 }
 
 // namesOf are the builders of b.

@@ -148,3 +148,37 @@ func TestThreshold(t *testing.T) {
 		bob.gets(alice, fickle)
 	})
 }
+
+// TestDisagreement: status tells of paths that two built differently, of those that two built alike it does not, and of none any more when
+// one is taken back.
+func TestDisagreement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice, bob := w.machine("alice", node.ShareAll, nil), w.machine("bob", node.ShareNone, nil)
+		acme := alice.creates("acme-1")
+		ci := newKey(t, "ci-main")
+		alice.addsWriter("acme-1", ci)
+		steady, fickle := alice.nix.build("steady", "1", 1000), alice.nix.build("fickle", "1", 1000)
+		alice.publishesAs("acme-1", ci, steady, fickle)
+		alice.nix.rebuilt(fickle)
+		alice.publishes("acme-1", steady, fickle)
+		bob.joins(alice)
+		bob.uses(acme)
+		problems := func() []string { return bob.Status(false).Namespaces[0].Problems }
+		want := "1 path signed differently by several builders: flurry why " + fickle.String()
+		bob.eventuallyWithin(time.Hour, "to tell of it", func() bool { return slices.Contains(problems(), want) })
+		for p, differs := range map[nix.StorePath]bool{steady: false, fickle: true} {
+			why, err := bob.Why(t.Context(), p.Hash())
+			if err != nil || why.Verdict != report.Available || len(why.Steps) != 1 {
+				t.Fatalf("%+v, %v", why, err)
+			}
+			if said := why.Steps[0].Answer; strings.Contains(said, "; builders disagree: ") != differs || differs && !(strings.Contains(said, " by ci-main") && strings.Contains(said, " by acme-1")) {
+				t.Errorf("why says %q of %s", said, p.Base())
+			}
+		}
+		if _, err := alice.Revoke(t.Context(), "acme-1", nil, report.Revocation{Key: ci.Public().String(), All: true}); err != nil {
+			t.Fatal(err)
+		}
+		bob.eventuallyWithin(time.Hour, "to tell of nothing", func() bool { return len(problems()) == 0 })
+	})
+}

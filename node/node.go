@@ -89,22 +89,23 @@ type Node struct {
 	Needs
 	settings Settings
 
-	online    atomic.Pointer[links]
-	spaces    *spaces
-	peers     *peers
-	bodies    *bodies
-	crowd     *crowd
-	rooms     rooms         // for chunks that are read
-	pool      *content.Pool // of what comes from origins
-	blocks    blocks        // so
-	upstreams *upstreams
-	later     later // of what comes from origins
-	batches   *batches
-	mirrors   *mirrors
-	pulls     *pulls
-	demand    *demand
-	places    *places
-	editing   chan struct{} // holds a token while a document is edited
+	online        atomic.Pointer[links]
+	spaces        *spaces
+	peers         *peers
+	bodies        *bodies
+	crowd         *crowd
+	rooms         rooms // for chunks that are read
+	disagreements disagreements
+	pool          *content.Pool // of what comes from origins
+	blocks        blocks        // so
+	upstreams     *upstreams
+	later         later // of what comes from origins
+	batches       *batches
+	mirrors       *mirrors
+	pulls         *pulls
+	demand        *demand
+	places        *places
+	editing       chan struct{} // holds a token while a document is edited
 	// collecting holds a token while content is collected.
 	collecting chan struct{}
 	pressure   chan struct{} // holds a token when the store was found full
@@ -162,6 +163,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.tasks.Go(n.keepUp)
+	n.tasks.Go(n.watchBuilders)
 	if n.settings.Collect {
 		n.tasks.Go(n.collectAll)
 	}

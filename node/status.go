@@ -93,6 +93,9 @@ func (n *Node) documentProblems(sp Space, stats catalog.Stats) (all []string) {
 	if !stats.Rival.IsZero() {
 		all = append(all, fmt.Sprintf("two documents carry serial %d: %s is followed, and %s was signed, too", stats.Serial, stats.Document.Short(), stats.Rival.Short()))
 	}
+	if why := n.disagreements.get(sp.Address); why != "" {
+		all = append(all, why)
+	}
 	if why := n.ThresholdTooHigh(sp); why != "" {
 		all = append(all, why)
 	}

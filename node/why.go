@@ -50,6 +50,13 @@ func (n *Node) Why(ctx context.Context, h nix.PathHash) (report.Why, error) {
 		answer := "signed by " + v.Signer().Name
 		if !n.isUpstream(sp.Address) {
 			answer = "published by " + v.Signer().Name + ", publication " + v.Publication().Short()
+			if len(entries) > 1 {
+				others, err := n.differ(ctx, v)
+				if err != nil {
+					return w, err
+				}
+				answer += others
+			}
 		}
 		w.Steps = append(w.Steps, report.WhyStep{Asked: sp.Alias, Answer: answer})
 		one, err := n.judge(ctx, sp, v)

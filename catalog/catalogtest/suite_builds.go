@@ -96,6 +96,14 @@ func testBuilds(t *testing.T, b *Bench) {
 	if agreed != 2 {
 		t.Errorf("%d entries are agreed on by two, want the root's and ci's", agreed)
 	}
+	disagreements := func(n int) {
+		t.Helper()
+		paths, one, err := b.Catalog.Disagreements(t.Context(), b.Address)
+		if err != nil || paths != n || n == 1 && one != Path("hello") {
+			t.Errorf("%d paths built differently, such as %s, %v; want %d", paths, one, err, n)
+		}
+	}
+	disagreements(1) // nobody has built another world
 	// A writer that is closed has built nothing.
 	b.Reopen()
 	b.Adopt(b.Document(2, func(d *namespace.Document) {
@@ -103,6 +111,9 @@ func testBuilds(t *testing.T, b *Bench) {
 		d.Closed = []namespace.Closed{{Key: ci.Public(), None: true}}
 	}))
 	want("world", "second ")
+	disagreements(1) // the root's is another than second's
+	b.Add(b.Publication(b.Root, both(entries(Entry("only", "1")), roots("only"), dated(b.Start.Add(2*time.Second), b.Life))))
+	disagreements(1)
 	if all, err := b.Catalog.Builds(t.Context(), namespace.AddressOf(ci.Public()), Path("hello").Hash()); err != nil || len(all) != 0 {
 		t.Errorf("of another namespace: %v, %v", all, err)
 	}
