@@ -277,6 +277,9 @@ func TestInABrowser(t *testing.T) {
 				if links := b.value("[...document.querySelectorAll('a')].every(a => a.origin == location.origin && a.getAttribute('href') != '/why/')"); links != "true" {
 					t.Error("a link leads elsewhere, or nowhere")
 				}
+				if whole := b.value("[...document.querySelectorAll('pre .word')].every(w => w.textContent.length > 30 || w.offsetHeight < 30)"); whole != "true" {
+					t.Error("a word of a command is broken")
+				}
 				var worst float64
 				said := b.value(contrast)
 				if _, err := fmt.Sscan(said, &worst); err != nil || worst < 4.5 {

@@ -59,6 +59,7 @@ func New(o Options) (*Pages, error) {
 	p := &Pages{Options: o, mux: http.NewServeMux()}
 	words := template.FuncMap(report.Words(o.Now))
 	words["hashOf"], words["nameOf"] = hashOf, nameOf
+	words["words"] = func(line string) []string { return strings.Split(line, " ") }
 	var err error
 	if p.templates, err = template.New("").Funcs(words).ParseFS(files, "templates/*.html"); err != nil {
 		return nil, err

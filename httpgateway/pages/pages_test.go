@@ -258,6 +258,25 @@ func TestAilingNamespace(t *testing.T) {
 	}
 }
 
+// TestOffersWhatWorks: nobody is told to connect a Nix that is connected, nor to use a cache that answers nothing.
+func TestOffersWhatWorks(t *testing.T) {
+	n := fresh()
+	n.status.Gateway.Named = true
+	if _, body := get(t, serve(t, n)+"/"); strings.Contains(body, "extra-substituters") || !strings.Contains(body, "the next build will ask") {
+		t.Errorf("with a nix.conf that names the gateway:\n%s", body)
+	}
+	n = busy()
+	url := serve(t, n) + "/ns/acme-1/"
+	const own = "a binary cache of its own"
+	if _, body := get(t, url); !strings.Contains(body, own) {
+		t.Errorf("in use:\n%s", body)
+	}
+	n.show.Trusted = false
+	if _, body := get(t, url); strings.Contains(body, own) {
+		t.Errorf("not in use:\n%s", body)
+	}
+}
+
 // TestMonitorsAreNotKeptWaiting: /health comes while pages wait for a node that does not answer, and so does the stylesheet.
 func TestMonitorsAreNotKeptWaiting(t *testing.T) {
 	n := &stuckNode{node: busy(), stuck: make(chan struct{})}
