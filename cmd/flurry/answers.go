@@ -236,6 +236,7 @@ func (v verbs) whyNix(ctx context.Context, h nix.PathHash, w *report.Why) {
 	p, err := v.inNixStore(ctx, h)
 	switch {
 	case err == nil:
+		said += v.builtHere(ctx, p)
 		w.Path, w.Verdict, w.Exit, w.Reason, w.Try = p.String(), report.Here, report.ExitOK, said, nil
 	case errors.Is(err, daemon.ErrNotValid):
 		said = "not " + said
@@ -251,17 +252,39 @@ func (v verbs) whyNix(ctx context.Context, h nix.PathHash, w *report.Why) {
 	w.Steps = append([]report.WhyStep{{Asked: report.ThisMachine, Answer: said}}, w.Steps...)
 }
 
-// inNixStore is the valid path of that hash in this machine's own store.
-func (v verbs) inNixStore(ctx context.Context, h nix.PathHash) (nix.StorePath, error) {
+// ownNix is this machine's own Nix store; daemon.ErrNoNix: there is none.
+func (v verbs) ownNix(ctx context.Context) (*daemon.Store, error) {
 	source, err := v.nixStore(ctx)
 	if err != nil {
-		return nix.StorePath{}, err
+		return nil, err
 	}
 	local, ok := source.(*daemon.Store)
 	if !ok {
-		return nix.StorePath{}, daemon.ErrNoNix
+		return nil, daemon.ErrNoNix
+	}
+	return local, nil
+}
+
+// inNixStore is the valid path of that hash in this machine's own store.
+func (v verbs) inNixStore(ctx context.Context, h nix.PathHash) (nix.StorePath, error) {
+	local, err := v.ownNix(ctx)
+	if err != nil {
+		return nix.StorePath{}, err
 	}
 	return local.PathFromHash(ctx, h)
+}
+
+// builtHere says of a valid path when it was built, if that was on this machine, as ", built on this machine DATE".
+func (v verbs) builtHere(ctx context.Context, p nix.StorePath) string {
+	local, err := v.ownNix(ctx)
+	if err != nil {
+		return ""
+	}
+	infos, err := local.Infos(ctx, []nix.StorePath{p})
+	if err != nil || len(infos) != 1 || !infos[0].Ultimate {
+		return "" // that it is here is known all the same
+	}
+	return ", built on this machine " + infos[0].RegTime.Local().Format(time.DateOnly)
 }
 
 // closure counts what h needs, itself included, and lists what of it is not in this machine's store and cannot be had. It
