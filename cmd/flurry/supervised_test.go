@@ -173,8 +173,14 @@ func TestTail(t *testing.T) {
 	if _, lines := l.words(); len(lines) != 1 || len(lines[0]) != maxSaidLine {
 		t.Errorf("%q", lines)
 	}
-	if got := (life{why: "exit status 2"}).words(l); got.Why != "exit status 2" {
+	if got := (life{why: "exit status 2"}).words(l); got.Why != "exit status 2" || len(got.said) != 1 {
 		t.Errorf("%+v", got)
+	}
+	if got := (life{why: "killed", cut: true}).words(l); got.Why != "killed" || len(got.said) > 0 {
+		t.Errorf("what it said before somebody killed it: %+v", got)
+	}
+	if got := (life{hung: true, cut: true}).words(l); len(got.said) != 1 {
+		t.Errorf("what it said when it hung: %+v", got)
 	}
 }
 

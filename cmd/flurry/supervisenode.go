@@ -75,7 +75,8 @@ type life struct {
 	ready   bool // it answered at some time
 	anew    bool // it was stopped to be started again
 	hung    bool
-	code    int // its exit code; -1: killed
+	code    int  // its exit code; -1: killed
+	cut     bool // short, by SIGKILL: what it said before says nothing about that
 	lasted  time.Duration
 	why     string
 	problem *report.Problem
@@ -85,7 +86,9 @@ type life struct {
 func (l life) words(said *tail) lastWords {
 	w := lastWords{Why: l.why, Problem: l.problem, At: time.Now()}
 	fatal, lines := said.words()
-	w.said = lines
+	if !l.cut || l.hung || fatal != "" {
+		w.said = lines
+	}
 	switch {
 	case l.problem != nil:
 		w.Why = l.problem.Message
@@ -195,6 +198,7 @@ func (s *supervisor) live(ctx context.Context, hup <-chan os.Signal, first bool)
 	g.TakeBack(true)
 	l = <-heard
 	l.anew, l.hung, l.lasted, l.code, l.why = anew, hung, time.Since(begun), cmd.ProcessState.ExitCode(), howEnded(cmd.ProcessState)
+	l.cut = signaled(cmd.ProcessState) == syscall.SIGKILL
 	if e := g.Close(); e != nil {
 		s.log.Debug("closing what was shared with the node", "err", e)
 	}
@@ -204,13 +208,22 @@ func (s *supervisor) live(ctx context.Context, hup <-chan os.Signal, first bool)
 
 // howEnded says how a process ended.
 func howEnded(p *os.ProcessState) string {
-	if status, ok := p.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		if status.Signal() == syscall.SIGKILL {
-			return "killed (SIGKILL): by somebody, or for want of memory"
-		}
-		return "killed by signal: " + status.Signal().String()
+	switch sig := signaled(p); sig {
+	case 0:
+		return p.String()
+	case syscall.SIGKILL:
+		return "killed (SIGKILL): by somebody, or for want of memory"
+	default:
+		return "killed by signal: " + sig.String()
 	}
-	return p.String()
+}
+
+// signaled is the signal that ended a process; 0: none did.
+func signaled(p *os.ProcessState) syscall.Signal {
+	if status, ok := p.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return status.Signal()
+	}
+	return 0
 }
 
 // start starts a node's process.
