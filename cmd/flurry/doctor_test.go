@@ -17,6 +17,7 @@ import (
 
 	"github.com/flurry-nix/flurry/internal/spool"
 	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/nix/daemon"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -124,6 +125,11 @@ func TestDoctorFinds(t *testing.T) {
 			p.nixConf("extra-substituters = "+p.status.Gateway.URL, "substituters = "+p.other.URL)
 		}, report.CheckFail, "a later `substituters =` takes it away again", "extra-substituters in the place of"},
 		{"nix.daemon", func(p *patient) { p.nixAnswers = func(context.Context) error { return errors.New("it is stuck") } }, report.CheckFail, "does not answer: it is stuck", "restart nix-daemon"},
+		{"nix.daemon", func(p *patient) {
+			p.nixAnswers = func(context.Context) error {
+				return fmt.Errorf("open the Nix store: %w", &daemon.DownError{Socket: "/s", Err: syscall.ECONNREFUSED})
+			}
+		}, report.CheckFail, "the Nix daemon does not answer at /s: connection refused", "restart nix-daemon.socket"},
 		{"nix.leak", func(p *patient) {
 			p.examined.nix.substituters = []string{"http://localhost:7669"}
 		}, report.CheckFail, "nix.conf names a gateway at http://localhost:7669, and none is there", "take it out"},
@@ -412,6 +418,13 @@ func TestDoctorHook(t *testing.T) {
 		p.nixHook(t.Context())
 		if len(p.checks) != 1 || p.checks[0].Status != report.CheckOK || !strings.Contains(p.checks[0].Text, test.says) {
 			t.Errorf("%+v, and not %q", p.checks, test.says)
+		}
+	}
+	for found, says := range map[string]bool{"2.8.0": true, "2.8.1": false} {
+		p.checks, p.found = nil, found
+		p.nixVersion(t.Context())
+		if len(p.checks) != 1 || p.checks[0].Status != report.CheckOK || strings.Contains(p.checks[0].Text, "no OUT_PATHS") != says {
+			t.Errorf("Nix %s with a hook: %+v", found, p.checks)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,13 @@ func (e *examined) nixDaemon(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	if err := e.nixAnswers(ctx); err != nil {
+	err := e.nixAnswers(ctx)
+	var down *daemon.DownError
+	if errors.As(err, &down) {
+		e.add("nix.daemon", report.CheckFail, []string{"sudo systemctl restart nix-daemon.socket nix-daemon"}, "%v", down)
+		return
+	}
+	if err != nil {
 		e.add("nix.daemon", report.CheckFail, []string{"sudo systemctl restart nix-daemon"}, "Nix does not answer: %v", reasonOf(err))
 		return
 	}
