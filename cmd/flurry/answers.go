@@ -120,7 +120,7 @@ func (v verbs) gatewayStatus(s *report.Status) {
 		at := g.LastAsked.UTC()
 		s.Gateway.Connected, s.Gateway.LastAsked = true, &at
 	} else {
-		s.Gateway.Named = namesGateway(v.cfg.NixConf, s.Gateway.URL, s.Gateway.Signer)
+		s.Gateway.Named = namesGateway(s.Gateway.URL, s.Gateway.Signer, v.cfg.NixConf, v.cfg.OwnNixConf)
 	}
 	s.Gateway.Median, s.Gateway.Max = v.gateway.Memory().Durations()
 	if s.Gateway.Late > 0 {

@@ -60,6 +60,8 @@ type config struct {
 
 	Nix     daemon.Options // where this machine's Nix is
 	NixConf string         // the directory of nix.conf; empty: there is none
+	// OwnNixConf is that of the nix.conf of the user who runs the daemon.
+	OwnNixConf string
 }
 
 // parsed is a configuration file whose values are understood, but for what depends on the disk it is for.

@@ -127,6 +127,7 @@ func (sh *shell) configWith(f daemonFlags, given func(flag string) bool) (config
 		cfg.Quota, cfg.Reserve = p.quota.bytes, p.reserve.bytes
 	}
 	cfg.Clock, cfg.NixConf = sh.clock, sh.nixConfDir()
+	cfg.OwnNixConf = filepath.Join(sh.userDir("XDG_CONFIG_HOME", ".config"), "nix")
 	cfg.Nix = sh.nixOptions()
 	return cfg, nil
 }

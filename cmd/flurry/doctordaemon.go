@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,7 +26,11 @@ func (e *examined) nixDaemon(ctx context.Context) {
 	err := e.nixAnswers(ctx)
 	var down *daemon.DownError
 	if errors.As(err, &down) {
-		e.add("nix.daemon", report.CheckFail, []string{"sudo systemctl restart nix-daemon.socket nix-daemon"}, "%v", down)
+		try := []string{"sudo systemctl restart nix-daemon.socket nix-daemon"}
+		if errors.Is(err, fs.ErrPermission) {
+			try = mayAskNix(down)
+		}
+		e.add("nix.daemon", report.CheckFail, try, "%v", down)
 		return
 	}
 	if err != nil {

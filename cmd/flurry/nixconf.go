@@ -51,10 +51,14 @@ func nixCaches(dir string) (urls, keys []string) {
 	return append(c.substituters, c.extraSubstituters...), append(c.trusted, c.extra...)
 }
 
-// namesGateway reports whether the nix.conf in dir has Nix ask the gateway at url, and trust the key that it signs with.
-func namesGateway(dir, url, signer string) bool {
-	urls, keys := nixCaches(dir)
-	return slices.Contains(keys, signer) && slices.ContainsFunc(urls, func(u string) bool {
+// namesGateway reports whether Nix asks the gateway at url and trusts the key that it signs with, as the nix.conf in dirs say,
+// of which a later one counts more.
+func namesGateway(url, signer string, dirs ...string) bool {
+	var c nixConf
+	for _, dir := range dirs {
+		c.read(filepath.Join(dir, "nix.conf"), 0)
+	}
+	return slices.Contains(append(c.trusted, c.extra...), signer) && slices.ContainsFunc(append(c.substituters, c.extraSubstituters...), func(u string) bool {
 		bare, _, _ := strings.Cut(u, "?")
 		return strings.TrimSuffix(bare, "/") == url
 	})

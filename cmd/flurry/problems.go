@@ -136,12 +136,17 @@ func nixProblem(err error) error {
 			Try: []string{"the same on a machine with Nix"}}
 	case errors.As(err, &down) && errors.Is(err, fs.ErrPermission):
 		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(),
-			Try: []string{"sudo flurry setup        puts the service into the group that may", "as another user: sudo usermod -aG GROUP USER, with the group of " + filepath.Dir(down.Socket)}}
+			Try: mayAskNix(down)}
 	case errors.As(err, &down):
 		return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: down.Error(), Try: []string{"sudo systemctl start nix-daemon"}}
 	}
 	return &report.Problem{ID: "nix-daemon-down", Exit: report.ExitFailed, Message: "this machine's Nix does not answer as it should", Found: []string{err.Error()},
 		Try: []string{"sudo systemctl start nix-daemon        or, where there is none, run flurry daemon as the user who owns the store"}}
+}
+
+// mayAskNix is how who is refused by nix-daemon's socket comes to be let in.
+func mayAskNix(down *daemon.DownError) []string {
+	return []string{"sudo flurry setup        puts the service into the group that may", "as another user: sudo usermod -aG GROUP USER, with the group of " + filepath.Dir(down.Socket)}
 }
 
 // diskFull says which bound was met, and what then.

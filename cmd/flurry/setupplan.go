@@ -528,6 +528,10 @@ func (p *plan) connect(ctx context.Context, managed bool) error {
 	if err != nil {
 		return err
 	}
+	if err := p.barred(ctx); p.site.user && err != nil {
+		p.notes = append(p.notes, fmt.Sprintf("You may not ask this machine's Nix: %v.\nRoot has to put you into the group of %s. Then log in again, and run this again.", err, filepath.Dir(err.Socket)))
+		return nil
+	}
 	if p.site.user && !p.trusted(ctx) {
 		p.notes = append(p.notes, "This machine's Nix does not take settings like these from you. Root has to add to /etc/nix/nix.conf:\n  "+strings.ReplaceAll(strings.TrimSpace(lines), "\n", "\n  ")+"\nor, to let you: trusted-users = root "+p.sh.getenv("USER"))
 		return nil
@@ -549,6 +553,19 @@ func (p *plan) connect(ctx context.Context, managed bool) error {
 	if !p.site.user {
 		hook := p.site.hook()
 		p.add(setup.Step{Verb: "write", What: hook + " (used only if nix.conf names it as post-build-hook)", Path: hook, File: p.file([]byte(hookText(p.site.binary, "hook")), 0o755)})
+	}
+	return nil
+}
+
+// barred is why this user may not ask Nix at all; nil: they may, or nobody answers.
+func (p *plan) barred(ctx context.Context) *daemon.DownError {
+	s, err := daemon.Open(ctx, p.sh.nixOptions())
+	if err == nil {
+		s.Close() // it was only greeted
+	}
+	var down *daemon.DownError
+	if errors.As(err, &down) && errors.Is(err, fs.ErrPermission) {
+		return down
 	}
 	return nil
 }

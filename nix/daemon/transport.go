@@ -43,7 +43,7 @@ func (o Options) dialer() (dialer, error) {
 	kind, rest, _ := strings.Cut(o.Remote, "?")
 	switch {
 	case kind == "" || kind == "auto":
-		if isSocket(o.socket()) {
+		if isSocket(o.socket()) || isBarred(o.socket()) {
 			return dialSocket(o.socket()), nil
 		}
 		return o.process()
@@ -58,6 +58,12 @@ func (o Options) dialer() (dialer, error) {
 		return o.process()
 	}
 	return nil, fmt.Errorf("NIX_REMOTE is %q: flurry reads the store of this machine alone", o.Remote)
+}
+
+// isBarred reports whether this user may not even look for a socket: a daemon has it, and is a group's alone.
+func isBarred(name string) bool {
+	_, err := os.Lstat(name)
+	return errors.Is(err, fs.ErrPermission)
 }
 
 func (o Options) socket() string {
