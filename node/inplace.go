@@ -124,6 +124,7 @@ func (n *Node) keepPlaces(ctx context.Context) {
 	tick := time.NewTicker(placeEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
+		changed := n.spaces.changes()
 		now := n.Now()
 		if !now.Before(round) {
 			round, check = now.Add(placeRound), now.Add(placeCheck)
@@ -142,6 +143,8 @@ func (n *Node) keepPlaces(ctx context.Context) {
 			continue
 		case <-tick.C:
 			p.say(ctx, p.placeWaiting(ctx))
+		case <-changed: // and so what is merely used
+			round = time.Time{}
 		case <-ctx.Done():
 		}
 	}
