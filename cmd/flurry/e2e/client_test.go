@@ -64,7 +64,7 @@ func (c client) sh(t *testing.T, settings []string, script string) (string, erro
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private", "sh", "-c", machine, "sh", c.root, script)
 	conf := append([]string{"experimental-features = nix-command", "sandbox = false", "build-users-group ="}, settings...)
-	cmd.Env = append(os.Environ(), "HOME=/nix/home", "XDG_CACHE_HOME=/nix/home/cache", "XDG_CONFIG_HOME=/nix/home/config", "NIX_USER_CONF_FILES=", "NIX_CONFIG="+strings.Join(conf, "\n"),
+	cmd.Env = append(os.Environ(), "HOME=/nix/home", "TMPDIR=/tmp", "XDG_CACHE_HOME=/nix/home/cache", "XDG_CONFIG_HOME=/nix/home/config", "NIX_USER_CONF_FILES=", "NIX_CONFIG="+strings.Join(conf, "\n"),
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GC_INITIAL_HEAP_SIZE=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, errs bytes.Buffer

@@ -97,7 +97,7 @@ func newMatrix(t *testing.T) *matrix {
 // all that it can.
 func (m *matrix) publisher(t *testing.T, upload string) (*process, string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := stateDir(t)
 	p := &process{t: t, name: "publisher", state: filepath.Join(dir, "publisher"), config: os.DevNull, args: []string{"--port", peerPort(t)}}
 	if upload != "" {
 		p.config = filepath.Join(dir, "flurry.toml")

@@ -92,10 +92,25 @@ func (b *lockedBuffer) String() string {
 // daemon starts a flurry daemon with a state directory of its own and waits until it answers.
 func daemon(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, state: filepath.Join(t.TempDir(), name), config: os.DevNull, args: args}
+	p := &process{t: t, name: name, state: filepath.Join(stateDir(t), name), config: os.DevNull, args: args}
 	p.start()
 	t.Cleanup(p.kill)
 	return p
+}
+
+// stateDir is a directory for daemons' states, whatever the test is called: the path of a socket in it has at most 107 bytes.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "flurry-state-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // on is the command line that runs args where the process runs.
