@@ -199,9 +199,10 @@ func TestHostileWords(t *testing.T) {
 	}
 }
 
-// FuzzWords: whatever somebody is called, the pages have the tags and attributes that they have when he is called x.
+// FuzzWords: whatever somebody is called, the pages have the tags and attributes that they have when he is called x, or x x:
+// commands have a tag a word, so that they break between words.
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"x", `"><script>alert(1)</script>`, "'onload='x", "`{{.}}", "javascript:alert(1)", "\xff\xfe<b>", "\u202egpj.exe", "]]><!--", "&lt;script&gt;", "</title>", "x/y\x00z"} {
+	for _, s := range []string{"x", `"><script>alert(1)</script>`, "'onload='x", "`{{.}}", "javascript:alert(1)", "\xff\xfe<b>", "\u202egpj.exe", "]]><!--", "&lt;script&gt;", "</title>", "x/y\x00z", " ", "x y"} {
 		f.Add(s)
 	}
 	render := func(t *testing.T, word string) (all string) {
@@ -232,13 +233,19 @@ func FuzzWords(f *testing.F) {
 		if word == "" || strings.HasPrefix(word, "/nix/store/") || len(word) >= 32 {
 			return // what is empty is left out; what is a path is a link
 		}
-		got, want := render(t, word), render(t, "x")
+		plain := strings.Map(func(c rune) rune {
+			if c == ' ' {
+				return c
+			}
+			return 'x'
+		}, word)
+		got, want := render(t, word), render(t, plain)
 		for _, sign := range []string{"<", ">", `"`} {
 			if g, w := strings.Count(got, sign), strings.Count(want, sign); g != w {
-				t.Errorf("%q: there are %d of %s, and %d when it is called x", word, g, sign, w)
+				t.Errorf("%q: there are %d of %s, and %d when it is called %q", word, g, sign, w, plain)
 			}
 		}
-		if plain := regexp.MustCompile(`href="[^"]*`); slices.ContainsFunc(plain.FindAllString(got, -1), func(s string) bool { return !strings.HasPrefix(s, `href="/`) || strings.HasPrefix(s, `href="//`) }) {
+		if links := regexp.MustCompile(`href="[^"]*`); slices.ContainsFunc(links.FindAllString(got, -1), func(s string) bool { return !strings.HasPrefix(s, `href="/`) || strings.HasPrefix(s, `href="//`) }) {
 			t.Errorf("%q: a link leads elsewhere", word)
 		}
 	})
