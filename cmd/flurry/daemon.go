@@ -222,6 +222,9 @@ func (sh *shell) runDaemon(ctx context.Context, cfg config, seated func(*instanc
 		return err
 	}
 	log := sh.logger()
+	if seated != nil { // the process is the node's alone
+		adoptLibraries(log)
+	}
 	cfg.Collect, cfg.Automatic = true, true
 	i, err := openWhenFree(ctx, cfg, log, seated != nil)
 	if err != nil {
