@@ -109,6 +109,24 @@ func TestStatus(t *testing.T) {
 	golden(t, "store", s.Store, func(b *bytes.Buffer) { s.Store.PrintText(b) })
 }
 
+// TestDHTWords: what nobody was told is not called announced.
+func TestDHTWords(t *testing.T) {
+	for _, test := range []struct {
+		network Network
+		says    string
+	}{
+		{Network{}, "off, 0 keys announced"},
+		{Network{DHT: "on"}, "on, 0 keys announced"},
+		{Network{DHT: "on", Announced: 1, Untold: 1, Replicas: 10}, "on, 1 key to announce, none told yet"},
+		{Network{DHT: "on", Announced: 5000, Untold: 2000, Replicas: 10, Interval: 22 * 3600, Rate: 500, Records: 7}, "on, 3 000 of 5 000 keys announced to 10 nodes each, every 22 h 0 min, 500 records/s at most"},
+		{Network{DHT: "on", Announced: 3, Replicas: 10, Interval: 22 * 3600, Rate: 500, Records: 7}, "on, 3 keys announced to 10 nodes each, every 22 h 0 min, 500 records/s at most"},
+	} {
+		if got := test.network.DHTWords(); got != test.says {
+			t.Errorf("%+v: %q, want %q", test.network, got, test.says)
+		}
+	}
+}
+
 // TestStatusIsShort: not more than 20 lines for ten namespaces.
 func TestStatusIsShort(t *testing.T) {
 	s := busyStatus()

@@ -82,6 +82,7 @@ type Network struct {
 	Addresses []string `json:"addresses,omitempty"`
 	DHT       string   `json:"dht,omitempty"`
 	Announced int      `json:"announced"`          // keys kept in the DHT
+	Untold    int      `json:"untold,omitempty"`   // those among them that no node was told of yet
 	Replicas  int      `json:"replicas,omitempty"` // nodes that are told of each key
 	Interval  float64  `json:"interval,omitempty"` // seconds after which they are told again
 	Rate      int      `json:"rate,omitempty"`     // records a second at most
@@ -188,11 +189,22 @@ func (n Network) words() string {
 	if !n.Online {
 		return "silent: nothing goes on the wire before the first use, publish or --peer"
 	}
-	said := fmt.Sprintf("%s (%d on the LAN); DHT %s, %s announced", count(n.Peers, "peer", "peers"), n.LAN, orOff(n.DHT), count(n.Announced, "key", "keys"))
-	if n.Announced > 0 && n.Replicas > 0 {
-		said += fmt.Sprintf(" to %d nodes each, every %s, %d records/s at most", n.Replicas, span(time.Duration(n.Interval*float64(time.Second))), n.Rate)
+	return fmt.Sprintf("%s (%d on the LAN); DHT %s", count(n.Peers, "peer", "peers"), n.LAN, n.DHTWords())
+}
+
+// DHTWords says whether the DHT is used, and what it is told.
+func (n Network) DHTWords() string {
+	keys := count(n.Announced, "key", "keys")
+	switch {
+	case n.Announced > 0 && n.Untold == n.Announced:
+		return fmt.Sprintf("%s, %s to announce, none told yet", orOff(n.DHT), keys)
+	case n.Untold > 0:
+		keys = grouped(n.Announced-n.Untold) + " of " + keys
 	}
-	return said
+	if n.Announced > 0 && n.Replicas > 0 {
+		return fmt.Sprintf("%s, %s announced to %d nodes each, every %s, %d records/s at most", orOff(n.DHT), keys, n.Replicas, span(time.Duration(n.Interval*float64(time.Second))), n.Rate)
+	}
+	return fmt.Sprintf("%s, %s announced", orOff(n.DHT), keys)
 }
 
 func orOff(s string) string {

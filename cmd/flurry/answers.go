@@ -60,7 +60,7 @@ func (v verbs) Status(ctx context.Context, r control.StatusRequest) (report.Stat
 	s.Problems = append(s.Problems, v.warnings...)
 	if v.wire != nil && v.wire.router != nil {
 		d := v.wire.router.Stats()
-		s.Network.DHT, s.Network.Announced, s.Network.Records = "on", d.Provided, d.Sent
+		s.Network.DHT, s.Network.Announced, s.Network.Untold, s.Network.Records = "on", d.Provided, d.Untold, d.Sent
 		s.Network.Replicas, s.Network.Interval, s.Network.Rate = d.Replicas, d.Interval.Seconds(), d.Rate
 	}
 	return s, nil

@@ -193,7 +193,11 @@ func (e *examined) reach(context.Context) {
 	case !n.Online:
 		e.ok("net.reach", "silent: nothing goes on the wire before the first use, publish or --peer")
 	case e.givesToAll() && !slices.ContainsFunc(n.Addresses, isPublic):
-		e.add("net.reach", report.CheckWarn, []string{"open port 7670, TCP and UDP, and forward it to this machine"}, "%d peers; no public address of this machine is known, though it gives to all", n.Peers)
+		gives := "what it publishes is given to all"
+		if e.status.Sharing.Mode == "all" {
+			gives = "it gives to all"
+		}
+		e.add("net.reach", report.CheckWarn, []string{"open port 7670, TCP and UDP, and forward it to this machine"}, "%d peers; no public address of this machine is known, though %s", n.Peers, gives)
 	default:
 		e.ok("net.reach", "%d peers, %d of them on the LAN", n.Peers, n.LAN)
 	}
