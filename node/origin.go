@@ -15,6 +15,8 @@ type Origin interface {
 	// Nar opens the NAR that info names, decompressed: exactly info.NarSize bytes, or an error other than io.EOF in the end. Its hash
 	// is not checked.
 	Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser, error)
+	// Received returns how many bytes of answers came from it so far, as they came.
+	Received() uint64
 	// Close gives up connections that nobody uses.
 	Close()
 }

@@ -19,6 +19,7 @@ func (n *Node) Status(peers bool) report.Status {
 	for _, sp := range n.spaces.all() {
 		s.Namespaces = append(s.Namespaces, n.namespaceStatus(sp))
 	}
+	s.Traffic.ReceivedOrigins = n.upstreams.received()
 	network := n.network()
 	if network == nil {
 		return s
@@ -33,7 +34,8 @@ func (n *Node) Status(peers bool) report.Status {
 		}
 	}
 	t := network.Traffic()
-	s.Traffic.Moved = report.Moved{Received: t.Total().Received, ReceivedLAN: t.LAN.Received, Sent: t.Total().Sent, SentWAN: t.Total().Sent - t.LAN.Sent}
+	m := &s.Traffic.Moved
+	m.Received, m.ReceivedLAN, m.Sent, m.SentWAN = t.Total().Received, t.LAN.Received, t.Total().Sent, t.Total().Sent-t.LAN.Sent
 	if peers {
 		s.Peers = n.peerStatus()
 	}

@@ -18,6 +18,7 @@ type upstreams struct {
 
 	mu        sync.Mutex
 	byAddress map[namespace.Address]*upstream
+	before    uint64 // bytes that came from origins that are closed
 }
 
 // upstream is what is known of one origin. What it has is in the catalog; what it lacks, and where its NARs are, is remembered
@@ -55,7 +56,7 @@ func (us *upstreams) of(sp Space) *upstream {
 	}
 	u := &upstream{address: sp.Address, url: sp.Origin, origin: o, holders: newHolders(), absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
 	if old := us.byAddress[sp.Address]; old != nil {
-		old.origin.Close()
+		us.closed(old)
 	}
 	us.byAddress[sp.Address] = u
 	return u
@@ -82,9 +83,26 @@ func (us *upstreams) forget(a namespace.Address) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	if u := us.byAddress[a]; u != nil {
-		u.origin.Close()
+		us.closed(u)
 		delete(us.byAddress, a)
 	}
+}
+
+// closed ends an origin, and remembers what came from it. It is called with mu held.
+func (us *upstreams) closed(u *upstream) {
+	u.origin.Close()
+	us.before += u.origin.Received()
+}
+
+// received is how many bytes came from all origins since the start.
+func (us *upstreams) received() uint64 {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	all := us.before
+	for _, u := range us.byAddress {
+		all += u.origin.Received()
+	}
+	return all
 }
 
 // lacks reports whether the origin said a while ago that it does not have h, or gave something wrong for it.

@@ -26,6 +26,7 @@ type fakeOrigin struct {
 	key nix.SecretKey
 
 	infos, nars atomic.Int64 // questions
+	received    atomic.Uint64
 	mu          sync.Mutex
 	info        func(ctx context.Context, i *nix.NarInfo) (*nix.NarInfo, error) // nil: as it is
 	nar         func(ctx context.Context, raw []byte) (io.ReadCloser, error)
@@ -70,10 +71,13 @@ func (o *fakeOrigin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser,
 	if change != nil {
 		return change(ctx, raw)
 	}
+	o.received.Add(uint64(len(raw)))
 	return io.NopCloser(bytes.NewReader(raw)), nil
 }
 
 func (o *fakeOrigin) Close() {}
+
+func (o *fakeOrigin) Received() uint64 { return o.received.Load() }
 
 // changes makes the origin answer otherwise from now on.
 func (o *fakeOrigin) changes(info func(context.Context, *nix.NarInfo) (*nix.NarInfo, error), nar func(context.Context, []byte) (io.ReadCloser, error)) {
@@ -118,6 +122,10 @@ func TestUpstream(t *testing.T) {
 	for _, p := range all {
 		bob.eventually("to keep "+p.Base(), func() bool { return bob.hasKept(p) })
 	}
+	came := uint64(len(o.nix.nar(small)) + len(o.nix.nar(large)) + len(o.nix.nar(app)))
+	if m := bob.Status(false).Traffic; m.ReceivedOrigins != came {
+		t.Errorf("%d bytes of origins are counted, %d came", m.ReceivedOrigins, came)
+	}
 	o.down()
 	for _, p := range all {
 		if got, err := bob.reads(p); err != nil || !bytes.Equal(got, o.nix.nar(p)) {
@@ -126,6 +134,12 @@ func TestUpstream(t *testing.T) {
 		if part, err := bob.readsPart(p, 100, 200); err != nil || !bytes.Equal(part, o.nix.nar(p)[100:300]) {
 			t.Errorf("a part of %s: %d bytes, %v", p, len(part), err)
 		}
+	}
+	if err := bob.Put(node.Space{Alias: "cache", Address: namespace.AddressOf(o.key.Public())}); err != nil {
+		t.Fatal(err)
+	}
+	if m := bob.Status(false).Traffic; m.ReceivedOrigins != came {
+		t.Errorf("%d bytes of origins are counted once it is not in use, %d came", m.ReceivedOrigins, came)
 	}
 	bob = w.restart(bob)
 	if err := bob.Put(node.Space{Alias: "cache", Address: namespace.AddressOf(o.key.Public()), Use: true, Origin: "https://cache.example"}); err != nil {

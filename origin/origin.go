@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/flurry-nix/flurry/nix"
@@ -42,6 +43,7 @@ type Origin struct {
 	own    *http.Transport // nil if it is somebody else's
 
 	decoders decoders
+	received atomic.Uint64
 }
 
 // New returns an Origin for the cache at an http or https URL. A query, which is
@@ -94,6 +96,21 @@ func (o *Origin) Close() {
 	}
 }
 
+// Received returns how many bytes of narinfos and files the cache has sent, as it sent them.
+func (o *Origin) Received() uint64 { return o.received.Load() }
+
+// counted counts what is read of a body.
+type counted struct {
+	io.ReadCloser
+	all *atomic.Uint64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.all.Add(uint64(n))
+	return n, err
+}
+
 // String returns the URL, without user and password.
 func (o *Origin) String() string { return o.base.String() }
 
@@ -141,6 +158,7 @@ func (o *Origin) get(ctx context.Context, ref string, more http.Header) (*http.R
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o, unwrapURL(err))
 	}
+	a.Body = counted{a.Body, &o.received}
 	switch a.StatusCode {
 	case http.StatusOK:
 		return a, nil

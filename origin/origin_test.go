@@ -155,6 +155,9 @@ func TestEveryFormat(t *testing.T) {
 			if got, err := fetch(t, o); err != nil || !bytes.Equal(got, snow()) {
 				t.Errorf("%s at %q: %d bytes, %v", format, base, len(got), err)
 			}
+			if sent := uint64(len(narInfo("nar/snow?narsize=3&x=%2f", format)) + len(compressed(t, format))); o.Received() != sent {
+				t.Errorf("%s at %q: %d bytes are counted, %d were sent", format, base, o.Received(), sent)
+			}
 		}
 	}
 }

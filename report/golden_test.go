@@ -78,7 +78,7 @@ func busyStatus() Status {
 		Node: NodeState{State: "running", Uptime: 274320, Peer: peerA},
 		Gateway: Gateway{URL: "http://127.0.0.1:7669", Signer: "flurry-local-1:9Qd0", Connected: true, LastAsked: before(41 * time.Second),
 			Questions: Questions{Asked: 1204, Given: 219, NotHere: 985, Median: 0.0003, Max: 0.212, Late: 1}},
-		Traffic: Traffic{Moved{NarBytes: 1_900_000_000, Received: 214_000_000, ReceivedLAN: 88_000_000, Sent: 31_000_000}},
+		Traffic: Traffic{Moved{NarBytes: 1_900_000_000, Received: 214_000_000, ReceivedLAN: 88_000_000, ReceivedOrigins: 96_000_000, Sent: 31_000_000}},
 		Sharing: Sharing{Mode: "lan"},
 		Network: Network{Online: true, Peers: 9, LAN: 2, Addresses: []string{"/ip4/192.0.2.1/tcp/7670"}, DHT: "on", Announced: 1413, Replicas: 10, Interval: 22 * 3600, Rate: 500, Records: 14_130},
 		Store:   Store{Bytes: 6_549_825_126, Quota: 21_474_836_480, Chunks: 412_991, Packs: 13, DiskFree: 120_259_084_288, Reserve: 1 << 30, InPlacePaths: 1234, InPlace: 31 << 30},

@@ -64,8 +64,22 @@ type Moved struct {
 	NarBytes    uint64 `json:"nar_bytes"` // of NARs given to Nix
 	Received    uint64 `json:"received"`  // payload from peers
 	ReceivedLAN uint64 `json:"received_lan"`
-	Sent        uint64 `json:"sent"`
-	SentWAN     uint64 `json:"sent_wan"`
+	// ReceivedOrigins came from HTTP caches, compressed as they send it. It is not in Received.
+	ReceivedOrigins uint64 `json:"received_origins"`
+	Sent            uint64 `json:"sent"`
+	SentWAN         uint64 `json:"sent_wan"`
+}
+
+// Came is what came from anybody, in bytes.
+func (m Moved) Came() uint64 { return m.Received + m.ReceivedOrigins }
+
+// Whence says where it came from.
+func (m Moved) Whence() string {
+	said := size(m.ReceivedLAN) + " of it from the LAN"
+	if m.ReceivedOrigins > 0 {
+		said += ", " + size(m.ReceivedOrigins) + " from other caches"
+	}
+	return said
 }
 
 // Sharing says who is given what is merely used here.
@@ -142,7 +156,7 @@ func (s Status) PrintText(w io.Writer, now time.Time) {
 	head := fmt.Sprintf("flurry %s, up %s", s.Version, span(time.Duration(s.Node.Uptime*float64(time.Second))))
 	fmt.Fprintf(w, "%-60s %s\n", head, s.Gateway.URL)
 	s.printNix(w, now)
-	fmt.Fprintf(w, "saved    %s of NARs for %s received (%s of it from the LAN)\n", size(s.Traffic.NarBytes), size(s.Traffic.Received), size(s.Traffic.ReceivedLAN))
+	fmt.Fprintf(w, "saved    %s of NARs for %s received (%s)\n", size(s.Traffic.NarBytes), size(s.Traffic.Came()), s.Traffic.Whence())
 	fmt.Fprintf(w, "sharing  %s: %s sent, %s of it to the internet\n", s.Sharing.words(), size(s.Traffic.Sent), size(s.Traffic.SentWAN))
 	fmt.Fprintf(w, "network  %s\n", s.Network.words())
 	fmt.Fprintf(w, "store    %s%s; disk has %s free\n", s.Store.held(), s.Store.beside(), size(s.Store.DiskFree))

@@ -26,7 +26,7 @@ type metrics struct {
 	process *prometheus.Registry // of this process; there may be many nodes in one
 
 	build, up, start, requests, refused, waiting, duration, given      *prometheus.Desc
-	received, sent, peers, announced, records                          *prometheus.Desc
+	received, pulled, sent, peers, announced, records                          *prometheus.Desc
 	used, quota, chunks, packs, free, reserve, inPlace, inPlacePaths   *prometheus.Desc
 	paths, publications, serving, synced, serial, expires, use, queued *prometheus.Desc
 	problems                                                           *prometheus.Desc
@@ -47,6 +47,7 @@ func newMetrics(o Options) (*metrics, error) {
 		given:    of("gateway_nar_bytes_total", "Bytes of NARs that were given to Nix."),
 
 		received:  of("peer_received_bytes_total", "Payload from peers.", "where"),
+		pulled:    of("origin_received_bytes_total", "Bytes of narinfos and NARs from HTTP caches, as they were sent."),
 		sent:      of("peer_sent_bytes_total", "Payload to peers.", "where"),
 		peers:     of("peers", "Peers that are connected.", "where"),
 		announced: of("dht_announced_keys", "Keys that are kept in the DHT."),
@@ -146,6 +147,7 @@ func (m *metrics) network(out chan<- prometheus.Metric, s report.Status) {
 	t, n := s.Traffic, s.Network
 	counter(m.received, float64(t.ReceivedLAN), "lan")
 	counter(m.received, float64(t.Received-min(t.ReceivedLAN, t.Received)), "wan")
+	counter(m.pulled, float64(t.ReceivedOrigins))
 	counter(m.sent, float64(t.Sent-min(t.SentWAN, t.Sent)), "lan")
 	counter(m.sent, float64(t.SentWAN), "wan")
 	gauge(m.peers, float64(n.LAN), "lan")
