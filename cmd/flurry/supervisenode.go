@@ -157,13 +157,19 @@ func (s *supervisor) live(ctx context.Context, hup <-chan os.Signal, first bool)
 	go func() { heard <- s.listen(g, silent) }()
 	go func() { ended <- cmd.Wait() }()
 	var overdue <-chan time.Time // when the patience with a node that is to end is over
+	var last time.Time           // the same
 	done := ctx.Done()
-	var anew, hung bool
+	var anew, hung, told bool
 	leave := func(sig syscall.Signal, patience time.Duration) {
 		s.turn(phaseStopping, nil)
 		g.TakeBack(false)
-		_ = cmd.Process.Signal(sig) // it may have ended by itself
-		overdue = time.After(patience)
+		if sig != syscall.SIGTERM || !told { // a second one would end it in the middle of a NAR
+			_ = cmd.Process.Signal(sig) // it may have ended by itself
+		}
+		told = told || sig == syscall.SIGTERM
+		if end := time.Now().Add(patience); overdue == nil || end.Before(last) {
+			last, overdue = end, time.After(patience)
+		}
 	}
 	for wait := true; wait; {
 		select {
