@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/flurry-nix/flurry/report"
 )
@@ -28,8 +29,25 @@ var _ Daemon = (*Client)(nil)
 
 // Dial returns a client. It connects when it is asked something, for each question anew.
 func Dial(socket string) *Client {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	return newClient(socket, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) })
+	return newClient(socket, func(ctx context.Context) (net.Conn, error) { return dial(ctx, socket) })
+}
+
+// dial connects. A socket at which too many wait for the daemon to accept them says so at once, and is tried again for a while.
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var dialer net.Dialer
+	for {
+		c, err := dialer.DialContext(ctx, "unix", socket)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(dialPause):
+		}
+	}
 }
 
 func newClient(socket string, dial func(context.Context) (net.Conn, error)) *Client {

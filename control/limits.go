@@ -11,11 +11,14 @@ const (
 	// maxAnswer is the longest answer that the client reads: the paths of a namespace of a million.
 	maxAnswer = 256 << 20
 
-	// maxGuests bounds the connections of all users who are not admins, and of all admins together, so that the former
-	// cannot lock the latter out; maxGuestsEach those of one such user, so that none locks out the others. Those that have not asked
-	// anything make way for who comes, so that they lock out nobody, also not before headerTimeout ends them.
+	// maxGuests bounds the connections of each role, so that those who may less cannot lock out those who may more; maxGuestsEach
+	// those of one user who is no admin, so that none locks out the others. Those that have not asked anything make way for who comes,
+	// so that they lock out nobody, also not before headerTimeout ends them.
 	maxGuests     = 256
 	maxGuestsEach = 64
+	// speakTime is how long who has begun to ask need not make way for another one of the same user: on a busy machine the server
+	// takes a while to come to a request.
+	speakTime = 100 * time.Millisecond
 
 	// headerTimeout ends a connection that says nothing, bodyTimeout one that does not come to the end of its request:
 	// programs of this machine have it ready.
@@ -28,6 +31,7 @@ const (
 
 	// drainTime is how long running requests may go on when the server is told to end.
 	drainTime = 5 * time.Second
-	// dialTimeout: a socket of this machine answers at once or not at all.
+	// dialTimeout: a socket of this machine answers at once or not at all. dialPause is between two attempts while its queue is full.
 	dialTimeout = 2 * time.Second
+	dialPause   = 10 * time.Millisecond
 )

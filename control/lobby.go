@@ -4,19 +4,23 @@ import (
 	"container/list"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lobby is the listener at the door. It asks who comes, and turns away those of whom there are too many already, unless one of them
-// has not asked anything: the one that has been silent longest makes way.
+// has not asked anything: that one makes way, first one of the user who has most.
 type lobby struct {
 	net.Listener
 	roles Roles
 
 	mu     sync.Mutex
-	all    int
-	admins int
-	each   map[int]int // guests by user id
-	silent list.List   // of *guest: those who have not asked yet, the oldest first
+	all    [Admin + 1]int // guests by role
+	each   map[int]int    // by user id
+	silent list.List      // of *guest: those who have not asked yet, the oldest first
 }
 
 func newLobby(l net.Listener, roles Roles) *lobby {
@@ -31,6 +35,7 @@ type guest struct {
 	in    *lobby // nil: nobody counts it
 	leave func()
 	quiet *list.Element // the lobby's lock is for it; nil: it asked
+	first atomic.Int64  // when the first of what it says was read, in Unix nanoseconds; 0: nothing was
 }
 
 // Accept waits for somebody for whom there is room.
@@ -72,35 +77,54 @@ func (l *lobby) enter(g *guest) bool {
 func (l *lobby) admit(g *guest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case g.role == Admin && l.admins < maxGuests:
-		l.admins++
-	case g.role != Admin && l.all < maxGuests && l.each[g.who.uid] < maxGuestsEach:
-		l.all++
-		l.each[g.who.uid]++
-	default:
+	if l.all[g.role] >= maxGuests || l.tooMany(g) {
 		return false
 	}
+	l.all[g.role]++
+	l.each[g.who.uid]++
 	g.quiet = l.silent.PushBack(g)
 	return true
 }
 
-// oldest is the guest who makes way for g: one of the same user where that one has too many, an admin for an admin, and else anybody
-// but those. nil: all have asked something.
-func (l *lobby) oldest(g *guest) *guest {
+// tooMany reports whether the user who comes has as many as one may have. It is called with mu held.
+func (l *lobby) tooMany(g *guest) bool {
+	return g.role != Admin && l.each[g.who.uid] >= maxGuestsEach
+}
+
+// oldest is the guest who makes way for g, of the same role: of the user who has most, the one who came first; nobody who has less than
+// the user of g, nor one who has as much and is just asking. nil: there is none.
+func (l *lobby) oldest(g *guest) (old *guest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	own := l.each[g.who.uid] >= maxGuestsEach
+	most := l.each[g.who.uid]
 	for e := l.silent.Front(); e != nil; e = e.Next() {
-		old := e.Value.(*guest)
-		if (old.role == Admin) != (g.role == Admin) {
-			continue
-		}
-		if g.role == Admin || !own || old.who.uid == g.who.uid {
-			return old
+		of := e.Value.(*guest)
+		switch n := l.each[of.who.uid]; {
+		case of.role != g.role, n < most, n == most && old != nil, l.tooMany(g) && of.who.uid != g.who.uid:
+		case n == l.each[g.who.uid] && of.speaks():
+		default:
+			old, most = of, n
 		}
 	}
-	return nil
+	return old
+}
+
+// speaks reports whether somebody has begun to ask, and the server has not come to all of it: it was read a moment ago, or not yet.
+func (g *guest) speaks() bool {
+	if first := g.first.Load(); first != 0 && time.Since(time.Unix(0, first)) < speakTime {
+		return true
+	}
+	conn, ok := g.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) { n, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT) })
+	return err == nil && n > 0
 }
 
 // asks is called for each request that was read.
@@ -125,14 +149,19 @@ func (l *lobby) exit(g *guest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.hear(g)
-	if g.role == Admin {
-		l.admins--
-		return
-	}
-	l.all--
+	l.all[g.role]--
 	if l.each[g.who.uid]--; l.each[g.who.uid] == 0 {
 		delete(l.each, g.who.uid)
 	}
+}
+
+// Read notes when something is said.
+func (g *guest) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	if n > 0 && g.first.Load() == 0 {
+		g.first.Store(time.Now().UnixNano())
+	}
+	return n, err
 }
 
 // Close closes the connection and makes room.

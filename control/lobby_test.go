@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/flurry-nix/flurry/report"
 )
@@ -88,8 +91,8 @@ func TestLobby(t *testing.T) {
 	}
 }
 
-// TestSilentMakeWay: whoever said nothing makes way, the one who came first; not for those of whom there are too many themselves, not
-// an admin for others nor others for an admin, and nobody who asked.
+// TestSilentMakeWay: whoever said nothing makes way, of the user who has most the one who came first; not for those of whom there are too
+// many themselves, not an admin for others nor others for an admin, and nobody who asked.
 func TestSilentMakeWay(t *testing.T) {
 	l := newLobby(nil, Roles{})
 	var all []*guest
@@ -123,8 +126,8 @@ func TestSilentMakeWay(t *testing.T) {
 	gone("while there is room")
 	come(userNo(1), Anyone, false)
 	gone("one user has too many", 3)
-	for uid := 3; l.all < maxGuests; uid++ {
-		for range min(maxGuestsEach, maxGuests-l.all) {
+	for uid := 3; l.all[Anyone] < maxGuests; uid++ {
+		for range min(maxGuestsEach, maxGuests-l.all[Anyone]) {
 			come(userNo(uid), Anyone, true)
 		}
 	}
@@ -132,22 +135,28 @@ func TestSilentMakeWay(t *testing.T) {
 	come(userNo(0), Admin, false)
 	gone("an admin comes", 3)
 	come(userNo(99), Anyone, true)
-	gone("another comes", 0, 3)
+	gone("another comes", 3, 4)
 	come(userNo(99), Anyone, true)
-	gone("another comes", 0, 3, 4)
+	gone("another comes", 3, 4, 5)
 	for _, g := range all {
 		if !g.gone() && g.who.uid == 1 {
 			g.asks()
 		}
 	}
 	if _, in := l.comes(userNo(99), Anyone, false); in {
+		t.Error("somebody made way for a user who has more")
+	}
+	come(userNo(98), Anyone, true)
+	gone("one comes who has nothing yet", 0, 3, 4, 5)
+	if _, in := l.comes(userNo(98), Anyone, false); in {
 		t.Error("there was no room, and all had asked")
 	}
+	come(userNo(97), Publisher, true)
 	for range maxGuests - 1 {
 		come(userNo(0), Admin, true)
 	}
-	if l.admins != maxGuests || l.all != maxGuests || l.silent.Len() != 1 {
-		t.Errorf("%d admins, %d others, %d silent", l.admins, l.all, l.silent.Len())
+	if l.all[Admin] != maxGuests || l.all[Anyone] != maxGuests || l.silent.Len() != 1 {
+		t.Errorf("%d admins, %d others, %d silent", l.all[Admin], l.all[Anyone], l.silent.Len())
 	}
 	come(userNo(5), Admin, true)
 	if _, in := l.comes(userNo(5), Admin, false); in || l.silent.Len() != 0 {
@@ -242,9 +251,126 @@ func TestTurnedAway(t *testing.T) {
 	inside.Close() // counts once
 	dial()
 	(<-accepted).Close()
-	if l.admins != maxGuests-1 {
-		t.Errorf("%d are counted", l.admins)
+	if l.all[Admin] != maxGuests-1 {
+		t.Errorf("%d are counted", l.all[Admin])
 	}
 	l.Close()
 	<-accepted
+}
+
+// TestManyUsersOfOne: somebody who comes as ever more users, each of whom says nothing, or begins to ask and does not go on, keeps nobody from
+// asking who may do more, and takes his place from nobody who has none to spare while he has several each.
+func TestManyUsersOfOne(t *testing.T) {
+	l := newLobby(nil, Roles{})
+	victim, _ := l.comes(userNo(1), Anyone, false)
+	for k := range 4 * maxGuests {
+		flood, _ := l.comes(userNo(1000+k%(maxGuests/2)), Anyone, false)
+		flood.first.Store(time.Now().UnixNano())
+	}
+	if victim.gone() {
+		t.Error("one connection of a user made way for the second ones of others")
+	}
+	for _, role := range []Role{Anyone, Publisher, Admin} {
+		if g, in := l.comes(userNo(2+int(role)), role, false); !in || g.gone() {
+			t.Errorf("role %d was kept out", role)
+		}
+	}
+	for k := range 4 * maxGuests {
+		l.comes(userNo(5000+k), Anyone, true)
+	}
+	if _, in := l.comes(userNo(9), Publisher, false); !in {
+		t.Error("a publisher was kept out by those who may only look")
+	}
+}
+
+// TestWhoSpeaksStays: one who has written a request, which the server has not read, or not to its end, does not make way for others of the
+// same user.
+func TestWhoSpeaksStays(t *testing.T) {
+	inner, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLobby(inner, self())
+	defer l.Close()
+	enter := func(says string) *guest {
+		t.Helper()
+		c, err := net.Dial("unix", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, says); err != nil {
+			t.Fatal(err)
+		}
+		in, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { in.Close() })
+		return in.(*guest)
+	}
+	unread, half := enter("GET /v1/status HTTP/1.1\r\n\r\n"), enter("GET")
+	half.first.Store(time.Now().Add(time.Hour).UnixNano()) // as if it were just now, however long the test takes
+	if _, err := half.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	idle := enter("")
+	for range maxGuests {
+		enter("")
+	}
+	isIn := func(g *guest) bool { return g.quiet != nil }
+	if !isIn(unread) || !isIn(half) || isIn(idle) {
+		t.Errorf("unread: %v, half read: %v, silent: %v", isIn(unread), isIn(half), isIn(idle))
+	}
+	half.first.Store(time.Now().Add(-speakTime).UnixNano())
+	if enter(""); isIn(half) {
+		t.Error("one who went silent in the middle of a request keeps the place")
+	}
+	if _, err := unread.Read(make([]byte, 100)); err != nil || unread.first.Load() == 0 {
+		t.Errorf("that something was read is not noted: %v", err)
+	}
+}
+
+// TestFullQueue: a socket at which so many wait that it takes nobody is tried again, until it takes one.
+func TestFullQueue(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: name}), unix.Listen(fd, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		c, err := net.Dial("unix", name)
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		if err != nil {
+			t.Skipf("here a full queue is no %v but %v", unix.EAGAIN, err)
+		}
+		defer c.Close()
+	}
+	dialled := make(chan error, 1)
+	go func() {
+		c, err := dial(t.Context(), name)
+		if err == nil {
+			err = c.Close()
+		}
+		dialled <- err
+	}()
+	select {
+	case err := <-dialled:
+		t.Fatalf("given up at once: %v", err)
+	case <-time.After(5 * dialPause):
+	}
+	accepted, _, err := unix.Accept(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(accepted)
+	if err := <-dialled; err != nil {
+		t.Error(err)
+	}
 }
