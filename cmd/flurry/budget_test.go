@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,11 +24,12 @@ import (
 	"github.com/flurry-nix/flurry/store/storetest"
 )
 
-// trouble is what a disk has: nothing, or each operation hangs, fails or crawls.
+// trouble is what a disk has: nothing, or each operation hangs, fails or crawls, or hangs if it writes.
 type trouble struct {
 	mu   sync.Mutex
 	kind string
 	over chan struct{} // closed when it is
+	held atomic.Bool   // a write hangs
 }
 
 func (t *trouble) begin(kind string) {
@@ -44,11 +47,27 @@ func (t *trouble) end() {
 	t.kind = ""
 }
 
-// suffer is what an operation goes through. A disk knows no context.
+// suffer is what reading goes through. A disk knows no context.
 func (t *trouble) suffer() error {
 	t.mu.Lock()
 	kind, over := t.kind, t.over
 	t.mu.Unlock()
+	return suffer(kind, over)
+}
+
+// sufferWrite is what writing goes through.
+func (t *trouble) sufferWrite() error {
+	t.mu.Lock()
+	kind, over := t.kind, t.over
+	t.mu.Unlock()
+	if kind == "hangs at writes" {
+		t.held.Store(true)
+		kind = "hangs"
+	}
+	return suffer(kind, over)
+}
+
+func suffer(kind string, over <-chan struct{}) error {
 	switch kind {
 	case "hangs":
 		<-over
@@ -83,7 +102,7 @@ func (x troubledIndex) Scan(prefix, from []byte, fn func(k, v []byte) (bool, err
 }
 
 func (x troubledIndex) Apply(ops []catalog.Op, sync bool) error {
-	if err := x.suffer(); err != nil {
+	if err := x.sufferWrite(); err != nil {
 		return err
 	}
 	return x.KV.Apply(ops, sync)
@@ -109,7 +128,7 @@ func (x troubledStore) Has(ctx context.Context, k store.Key) (bool, error) {
 }
 
 func (x troubledStore) Begin(ctx context.Context) (store.Batch, error) {
-	if err := x.suffer(); err != nil {
+	if err := x.sufferWrite(); err != nil {
 		return nil, err
 	}
 	return x.Mem.Begin(ctx)
@@ -127,17 +146,16 @@ func (k oneKey) Root(a namespace.Address) (nix.SecretKey, error) {
 	return k.key, nil
 }
 
-// TestBudgetDisk: an index or a store that hangs, fails or crawls, costs no narinfo more than the budget, and when it is well again all is
-// given that is there: nothing was taken for absent.
+// TestBudgetDisk: an index or a store that hangs, fails or crawls, costs no narinfo more than the budget, also while something is being
+// published, and when it is well again all is given that is there: nothing was taken for absent. One that hangs at writes costs nothing.
 func TestBudgetDisk(t *testing.T) {
 	for _, where := range []string{"index", "store"} {
-		for _, kind := range []string{"hangs", "fails", "crawls"} {
+		for _, kind := range []string{"hangs", "fails", "crawls", "hangs at writes"} {
 			t.Run(where+" "+kind, func(t *testing.T) {
 				t.Parallel()
 				var index, content trouble
 				what := map[string]*trouble{"index": &index, "store": &content}[where]
-				defer what.end()
-				gateway, paths := overTroubledDisk(t, &index, &content)
+				gateway, paths, publish := overTroubledDisk(t, &index, &content)
 				ask := func() (given int, slowest time.Duration) {
 					var mu sync.Mutex
 					var all sync.WaitGroup
@@ -162,12 +180,36 @@ func TestBudgetDisk(t *testing.T) {
 					return given, slowest
 				}
 				what.begin(kind)
+				published := make(chan error, 1)
+				go func() { published <- publish() }()
+				defer func() {
+					what.end()
+					if err := <-published; (err == nil) != (kind != "fails") {
+						t.Errorf("publishing meanwhile: %v", err)
+					}
+				}()
+				for end := time.Now().Add(waitTime); kind == "hangs at writes" && !what.held.Load(); time.Sleep(time.Millisecond) {
+					if time.Now().After(end) {
+						t.Fatal("nothing is written")
+					}
+				}
 				for range 3 {
 					given, slowest := ask()
 					t.Logf("%d of %d given, the slowest answer took %v", given, len(paths), slowest)
 					if slowest > httpgateway.DefaultBudget+time.Second {
 						t.Errorf("an answer took %v", slowest)
 					}
+					if kind == "hangs at writes" && given < len(paths) {
+						t.Errorf("%d of %d given although all can be read", given, len(paths))
+					}
+				}
+				select {
+				case err := <-published:
+					if strings.HasPrefix(kind, "hangs") {
+						t.Errorf("something was published on a disk that hangs: %v", err)
+					}
+					published <- err
+				default:
 				}
 				what.end()
 				for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -184,8 +226,9 @@ func TestBudgetDisk(t *testing.T) {
 	}
 }
 
-// overTroubledDisk is a gateway of a node that has published made-up packages, and has not been asked for any.
-func overTroubledDisk(t *testing.T, index, content *trouble) (*httpgateway.Gateway, []nix.StorePath) {
+// overTroubledDisk is a gateway of a node that has published made-up packages, and has not been asked for any. publish has it publish one
+// more.
+func overTroubledDisk(t *testing.T, index, content *trouble) (_ *httpgateway.Gateway, _ []nix.StorePath, publish func() error) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	key, err := nix.NewSecretKey("acme-1", rand.Reader)
@@ -225,5 +268,10 @@ func overTroubledDisk(t *testing.T, index, content *trouble) (*httpgateway.Gatew
 	for _, info := range source.infos {
 		paths = append(paths, info.Path)
 	}
-	return gateway, paths
+	return gateway, paths, func() error {
+		other := &madeUpPackages{nars: make(map[nix.StorePath][]byte)}
+		other.add(2*madeUpPaths, 1000, nil)
+		_, err := n.Publish(t.Context(), other, node.PublishRequest{Alias: "acme-1", Roots: []nix.StorePath{other.infos[0].Path}})
+		return err
+	}
 }
