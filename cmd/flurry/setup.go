@@ -264,6 +264,12 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 
 // takeBack takes setup back and, where it is asked for, removes what setup leaves, before another setup can begin.
 func (sh *shell) takeBack(ctx context.Context, site site, f setupFlags, u *report.Undone) (err error) {
+	say := func(what string) {
+		u.Undone = append(u.Undone, what)
+		if !sh.json {
+			fmt.Fprintf(sh.out, "  %s\n", what)
+		}
+	}
 	work, err := setup.Resume(sh.machine, site.journal)
 	switch {
 	case errors.Is(err, setup.ErrNothing):
@@ -275,12 +281,7 @@ func (sh *shell) takeBack(ctx context.Context, site site, f setupFlags, u *repor
 				err = errors.Join(err, setupFailed(f, ended))
 			}
 		}()
-		left, err := work.Undo(ctx, func(what string) {
-			u.Undone = append(u.Undone, what)
-			if !sh.json {
-				fmt.Fprintf(sh.out, "  %s\n", what)
-			}
-		})
+		left, err := work.Undo(ctx, say)
 		if err != nil {
 			return setupFailed(f, err)
 		}
@@ -289,7 +290,7 @@ func (sh *shell) takeBack(ctx context.Context, site site, f setupFlags, u *repor
 		}
 	}
 	if f.purge {
-		return sh.purge(ctx, site, u)
+		return sh.purge(ctx, site, u, say)
 	}
 	return nil
 }

@@ -228,7 +228,12 @@ func TestSetup(t *testing.T) {
 	if err != nil || again.Public() != key.Public() {
 		t.Errorf("the key is gone: %v", err)
 	}
-	b.must("setup", "--undo", "--purge", "--yes")
+	said := b.must("setup", "--undo", "--purge", "--yes")
+	for _, what := range []string{"remove /var/lib/flurry, with all keys and content in it\n", "remove the user flurry\n"} {
+		if !strings.Contains(said, what) {
+			t.Errorf("it does not say %q:\n%s", what, said)
+		}
+	}
 	if _, err := os.Lstat(b.Root + "/var/lib/flurry"); !errors.Is(err, fs.ErrNotExist) || len(b.users) > 0 {
 		t.Errorf("state and user are left: %v, %v", err, b.users)
 	}

@@ -15,16 +15,16 @@ import (
 	"github.com/flurry-nix/flurry/report"
 )
 
-// purge removes the state, and the user that it was.
-func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
+// purge removes the state, and the user that it was. say is told of what is done.
+func (sh *shell) purge(ctx context.Context, site site, u *report.Undone, say func(what string)) error {
 	if sh.machine.IsDir(site.state) {
 		if err := idle(site.state, site.real(site.state)); err != nil {
 			return err
 		}
-		u.Undone = append(u.Undone, "remove "+site.state)
 		if err := removeState(site.real(site.state), u); err != nil {
 			return err
 		}
+		say("remove " + site.state + ", with all keys and content in it")
 	}
 	if site.user { // directories that setup made, and could not remove while the state was in them
 		return errors.Join(sh.machine.RemoveDir(filepath.Dir(site.state)), sh.machine.RemoveDir(filepath.Dir(filepath.Dir(site.state))))
@@ -41,10 +41,11 @@ func (sh *shell) purge(ctx context.Context, site site, u *report.Undone) error {
 		u.Left = append(u.Left, report.UndoneLeft{What: "the user " + serviceUser, Why: why})
 		return nil
 	}
-	u.Undone = append(u.Undone, "remove the user "+serviceUser)
 	if _, err := sh.machine.Run(ctx, "userdel", serviceUser); err != nil {
 		u.Left = append(u.Left, report.UndoneLeft{What: "the user " + serviceUser, Why: err.Error()})
+		return nil
 	}
+	say("remove the user " + serviceUser)
 	return nil
 }
 
