@@ -218,7 +218,10 @@ func (s *supervisor) oneLine() string {
 	_, state, _ := s.current()
 	line := s.headline(state)
 	if state.last.Why != "" && state.phase == phaseDown {
-		line = fmt.Sprintf("the node is not running (%d times in a row): %s", state.failures, state.last.Why)
+		line = "the node is not running: " + state.last.Why
+		if state.failures > 1 {
+			line = fmt.Sprintf("the node is not running (%d times in a row): %s", state.failures, state.last.Why)
+		}
 	}
 	return line
 }

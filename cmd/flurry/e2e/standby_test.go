@@ -561,7 +561,7 @@ func TestBadConfiguration(t *testing.T) {
 	a := startAsker(t, p.gateway, "/"+strings.Repeat("0", 32)+".narinfo")
 	p.down(`flurry.toml:3: unknown key "wam" in [network]`)
 	p.await("to tell the service manager", func() bool {
-		return m.heard("READY=1") && m.heard("WATCHDOG=1") && m.heard("STATUS=the node is not running (1 times in a row): "+p.config+":3")
+		return m.heard("READY=1") && m.heard("WATCHDOG=1") && m.heard("STATUS=the node is not running: "+p.config+":3")
 	})
 	if p.node() != 0 {
 		t.Error("there is a node")
