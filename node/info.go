@@ -46,6 +46,9 @@ func (n *Node) unlisted(a namespace.Address, h nix.PathHash) bool {
 
 func (n *Node) info(ctx context.Context, spaces []Space, h nix.PathHash) (trust.Verified, error) {
 	v, err := n.known(ctx, spaces, h)
+	if err == nil && n.confirm(ctx, v) {
+		return n.known(ctx, spaces, h)
+	}
 	if err == nil || !errors.Is(err, ErrNotHere) {
 		return v, err
 	}

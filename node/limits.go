@@ -137,6 +137,9 @@ const (
 	// commitTimeout ends one commit: commitEvery and what came meanwhile, on a slow disk.
 	commitTimeout = 30 * time.Second
 
+	// upstreamHit is how long Nix is told of a path that only its origin has, before that is asked whether it still does: caches collect what
+	// nobody has asked for in weeks, and a question costs a round trip, once a day.
+	upstreamHit = 24 * time.Hour
 	// upstreamMiss is how long it is remembered that an origin does not have a path: as long as Nix remembers it, set up as it should
 	// be. upstreamAbsent and upstreamInfos bound how many such answers, and how many places of NARs (some 300 bytes each, 4 KB at most), are
 	// remembered of one origin.

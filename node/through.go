@@ -181,8 +181,13 @@ func (t *through) forget() {
 // failed remembers for a while that the path is not to be had, so that Nix, which asks again for the rest, goes elsewhere at once.
 func (t *through) failed(err error) {
 	n := t.node
+	defer n.revision.Add(1) // what Nix was told of it does not count any more
 	u := n.upstreams.known(t.key.address)
 	if u == nil {
+		return
+	}
+	if errors.Is(err, errRebuilt) {
+		n.Log.Info("an origin has another build of a path by now", "namespace", t.key.address.Name(), "path", t.v.Path().Base())
 		return
 	}
 	u.setAbsent(t.key.path, n.Now().Add(absentMemory))
@@ -369,7 +374,11 @@ func (t *through) take(ctx context.Context, body *supply, batch store.Batch) (ke
 	return t.keep(ctx, batch, split, stored.failed())
 }
 
-// open asks the origin for the NAR, and first where it is, if that is not known any more.
+// errRebuilt: the origin has another build of the path by now, and the catalog, too.
+var errRebuilt = fmt.Errorf("%w: the origin has another build of it now", ErrNotHere)
+
+// open asks the origin for the NAR, and first where it is, if that is not known any more. When it is not there any more, the origin is asked
+// where it is now.
 func (t *through) open(ctx context.Context) (io.ReadCloser, error) {
 	sp, ok := t.node.spaces.get(t.key.address)
 	if !ok {
@@ -379,18 +388,33 @@ func (t *through) open(ctx context.Context) (io.ReadCloser, error) {
 	if u == nil {
 		return nil, ErrNotHere
 	}
-	info := u.info(t.key.path)
-	if info == nil {
-		var err error
-		if info, err = u.origin.Info(ctx, t.key.path); err != nil {
-			return nil, err
+	known := u.info(t.key.path)
+	if known != nil && t.isOf(known) {
+		nar, err := u.origin.Nar(ctx, known)
+		if !errors.Is(err, ErrNotHere) {
+			return nar, err
 		}
-		u.setInfo(info)
 	}
-	if info.NarHash != t.v.Entry().NarHash || info.NarSize != t.v.Entry().NarSize {
-		return nil, fmt.Errorf("%w: the origin has another %s now", ErrNotHere, t.v.Path().Base())
+	info, err := u.origin.Info(ctx, t.key.path)
+	if err != nil {
+		return nil, err
+	}
+	if !t.isOf(info) {
+		if err := t.node.keepNarInfo(ctx, u, info); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotHere, err)
+		}
+		return nil, errRebuilt
+	}
+	u.setInfo(info, t.node.Now())
+	if known != nil && known.URL == info.URL && known.Compression == info.Compression {
+		return nil, fmt.Errorf("%w: the origin has a narinfo of %s, and no NAR", ErrNotHere, t.v.Path().Base())
 	}
 	return u.origin.Nar(ctx, info)
+}
+
+// isOf reports whether info is of the NAR that is fetched.
+func (t *through) isOf(info *nix.NarInfo) bool {
+	return info.NarHash == t.v.Entry().NarHash && info.NarSize == t.v.Entry().NarSize
 }
 
 // copy hands every block to the splitter and to the readers.

@@ -32,8 +32,14 @@ type upstream struct {
 
 	mu     sync.Mutex
 	absent map[nix.PathHash]time.Time // until when
-	infos  map[nix.PathHash]*nix.NarInfo
+	infos  map[nix.PathHash]originInfo
 	asking map[nix.PathHash]chan struct{} // closed when the question is answered
+}
+
+// originInfo is where an origin said that a NAR is, and when.
+type originInfo struct {
+	info *nix.NarInfo
+	said time.Time
 }
 
 func newUpstreams(open func(string) (Origin, error)) *upstreams {
@@ -54,7 +60,7 @@ func (us *upstreams) of(sp Space) *upstream {
 	if err != nil {
 		return nil // a URL that nobody can ask; use refuses it
 	}
-	u := &upstream{address: sp.Address, url: sp.Origin, origin: o, holders: newHolders(), absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]*nix.NarInfo), asking: make(map[nix.PathHash]chan struct{})}
+	u := &upstream{address: sp.Address, url: sp.Origin, origin: o, holders: newHolders(), absent: make(map[nix.PathHash]time.Time), infos: make(map[nix.PathHash]originInfo), asking: make(map[nix.PathHash]chan struct{})}
 	if old := us.byAddress[sp.Address]; old != nil {
 		us.closed(old)
 	}
@@ -128,7 +134,7 @@ func (u *upstream) setAbsent(h nix.PathHash, until time.Time) {
 }
 
 // setInfo remembers where a NAR is. What the catalog has of it as well is left out: there can be very many references.
-func (u *upstream) setInfo(said *nix.NarInfo) {
+func (u *upstream) setInfo(said *nix.NarInfo, now time.Time) {
 	info := &nix.NarInfo{StorePath: said.StorePath, URL: said.URL, Compression: said.Compression, NarHash: said.NarHash, NarSize: said.NarSize}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -139,14 +145,22 @@ func (u *upstream) setInfo(said *nix.NarInfo) {
 		delete(u.infos, old)
 	}
 	h := info.StorePath.Hash()
-	u.infos[h] = info
+	u.infos[h] = originInfo{info, now}
 	delete(u.absent, h)
 }
 
 func (u *upstream) info(h nix.PathHash) *nix.NarInfo {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.infos[h]
+	return u.infos[h].info
+}
+
+// confirmed reports whether the origin said lately that it has h.
+func (u *upstream) confirmed(h nix.PathHash, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	i, ok := u.infos[h]
+	return ok && now.Sub(i.said).Abs() < upstreamHit
 }
 
 // begin reports whether the caller is the one to ask for h; if not, the channel is closed when whoever does has an answer.
@@ -202,15 +216,38 @@ func (n *Node) learnNarInfo(ctx context.Context, sp Space, u *upstream, h nix.Pa
 		return
 	}
 	u.breaker.worked()
-	v, err := n.upstreamPolicy(sp.Address).VerifyNarInfo(info)
-	if err == nil {
-		u.setInfo(info)
-		err = n.Catalog.Keep(ctx, v)
-	}
-	if err != nil {
+	if err := n.keepNarInfo(ctx, u, info); err != nil {
 		u.setAbsent(h, n.Now().Add(upstreamMiss))
 		n.Log.Warn("origin gives what may not be served", "namespace", sp.Alias, "path", info.StorePath.Base(), "err", err)
 	}
+}
+
+// keepNarInfo takes in what an origin gives, if the namespace's key signed it. The catalog has it in the place of another build of the path, unless that
+// was given out from here.
+func (n *Node) keepNarInfo(ctx context.Context, u *upstream, info *nix.NarInfo) error {
+	v, err := n.upstreamPolicy(u.address).VerifyNarInfo(info)
+	if err != nil {
+		return err
+	}
+	u.setInfo(info, n.Now())
+	if have, err := n.Catalog.Lookup(ctx, u.address, info.StorePath.Hash()); err == nil && have[0].Entry().NarHash == info.NarHash {
+		return nil // known, and perhaps with its body
+	}
+	return n.Catalog.Keep(ctx, v)
+}
+
+// confirm asks the origin of v once more whether it has the path, if it did not say so lately and there is nowhere else to have it from. When it does not
+// answer in time, what it said before counts.
+func (n *Node) confirm(ctx context.Context, v trust.Verified) (asked bool) {
+	sp, ok := n.spaces.get(v.Address())
+	if !ok || !n.isUpstream(v.Address()) {
+		return false
+	}
+	u := n.upstreams.of(sp)
+	if u == nil || u.confirmed(v.Path().Hash(), n.Now()) || v.Entry().HasBody() && n.likelyWhole(ctx, v) || len(n.heard(v)) > 0 || n.passing(v) != nil {
+		return false
+	}
+	return await(ctx, n.askOrigin(sp, v.Path().Hash()))
 }
 
 // upstreamPolicy is what counts in an upstream namespace.
