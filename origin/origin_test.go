@@ -300,6 +300,7 @@ func TestBrokenAtOnce(t *testing.T) {
 			}
 			w.Header().Set("Content-Length", "1000")
 			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush() // or it would break before the answer
 			panic(http.ErrAbortHandler)
 		})
 		if _, err := fetch(t, o); err == nil || errors.Is(err, origin.ErrAbsent) {

@@ -69,6 +69,7 @@ func TestResume(t *testing.T) {
 		{"compressed by Nix's default of today", "zstd", 2, nil, 2, true},
 		{"a server that cannot", "none", 2, always("Accept-Ranges", "none"), 1, false},
 		{"an answer that is encoded", "none", 2, always("Content-Encoding", "identity"), 1, false},
+		{"an answer that is encoded the second time", "none", 2, set("Content-Encoding", "identity"), 2, false},
 		{"another file meanwhile", "none", 2, set("ETag", `"two"`), 2, false},
 		{"another range", "none", 2, set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", size-1, size)), 2, false},
 		{"another size", "none", 2, set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", (size+1)/2, size, size+1)), 2, false},
