@@ -32,27 +32,28 @@ func (r Roles) of(who caller) Role {
 	switch {
 	case !who.known:
 		return Anyone
-	case who.uid == 0 || who.uid == r.Owner || named(r.Admins, who):
+	case who.uid == 0 || who.uid == r.Owner || Named(r.Admins, who.uid, who.gid):
 		return Admin
-	case named(r.Publishers, who):
+	case Named(r.Publishers, who.uid, who.gid):
 		return Publisher
 	}
 	return Anyone
 }
 
-// named reports whether who is one of names, or in one of the groups among them.
-func named(names []string, who caller) bool {
+// Named reports whether a user is one of names, or in one of the groups among them, which begin with @. gid is a group that it is
+// known to be in.
+func Named(names []string, uid, gid int) bool {
 	if len(names) == 0 {
 		return false
 	}
 	var groups []string
-	if u, err := user.LookupId(strconv.Itoa(who.uid)); err == nil {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		if slices.Contains(names, u.Username) {
 			return true
 		}
 		groups, _ = u.GroupIds() // without them, the connection's own group is left
 	}
-	groups = append(groups, strconv.Itoa(who.gid))
+	groups = append(groups, strconv.Itoa(gid))
 	for _, name := range names {
 		group, ok := strings.CutPrefix(name, "@")
 		if !ok {

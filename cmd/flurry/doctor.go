@@ -115,6 +115,8 @@ type examined struct {
 	here   string // the directory that the user is in
 
 	nixAnswers func(context.Context) error // asks nix-daemon
+	takes      func(context.Context) bool  // whether Nix takes settings from this user
+	ignored    bool                        // it does not, and needs them
 	writers    func(ctx context.Context, alias string) (report.Writers, error)
 
 	checks []report.DoctorCheck
@@ -127,6 +129,7 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 		return nil, err
 	}
 	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}, here: ".", writers: sh.writersOf, nixAnswers: sh.nixDaemonAnswers}
+	e.takes = func(ctx context.Context) bool { return sh.takesSettings(ctx, site.real(sh.nixConfDir())) }
 	name, named := sh.configFile()
 	if !named {
 		name = site.real(site.config)
@@ -163,7 +166,7 @@ func (sh *shell) isUsers() bool {
 
 // checkAll makes every check.
 func (e *examined) checkAll(ctx context.Context) report.Doctor {
-	for _, check := range []func(context.Context){e.nixVersion, e.nixDaemon, e.nixSubstituter, e.nixMany, e.nixLeak, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
+	for _, check := range []func(context.Context){e.nixVersion, e.nixDaemon, e.nixUser, e.nixSubstituter, e.nixMany, e.nixLeak, e.nixKey, e.nixDaemonAge, e.nixProxy, e.nixTTL, e.nixHook,
 		e.configuration, e.gatewayURL, e.gatewayHost, e.gatewayStandby, e.keyFiles, e.keyBackups, e.namespaces, e.writerKeys, e.reach, e.clock, e.buffers, e.files, e.multicast, e.storeRoom, e.storeDisk, e.others} {
 		check(ctx)
 	}

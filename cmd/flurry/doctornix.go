@@ -72,7 +72,7 @@ func (e *examined) caches() []string {
 
 // nixSubstituter looks whether Nix asks the gateway.
 func (e *examined) nixSubstituter(context.Context) {
-	if e.found == "" {
+	if e.found == "" || e.ignored {
 		return
 	}
 	conf := filepath.Join(e.site.nix, "nix.conf")
@@ -107,7 +107,7 @@ func (e *examined) nixSubstituter(context.Context) {
 
 // nixKey looks whether Nix trusts this machine's key, and can read all of them.
 func (e *examined) nixKey(context.Context) {
-	if e.found == "" {
+	if e.found == "" || e.ignored {
 		return
 	}
 	ours := e.status.Gateway.Signer

@@ -88,6 +88,7 @@ type nixConf struct {
 	negativeTTL                     time.Duration
 	fallback                        bool
 	maxJobs, hook                   string
+	trustedUsers                    []string // nil: no line says
 	displaced                       string // a hook that an earlier line names: Nix runs the last alone
 }
 
@@ -136,6 +137,10 @@ func (c *nixConf) set(key string, values []string) {
 		c.substituters, c.extraSubstituters = values, nil
 	case "extra-substituters", "extra-binary-caches":
 		c.extraSubstituters = append(c.extraSubstituters, values...)
+	case "trusted-users":
+		c.trustedUsers = append([]string{}, values...)
+	case "extra-trusted-users":
+		c.trustedUsers = append(c.orRoot(), values...)
 	case "fallback", "build-fallback":
 		c.fallback = len(values) == 1 && values[0] == "true"
 	case "max-jobs", "build-max-jobs":

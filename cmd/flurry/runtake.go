@@ -59,7 +59,7 @@ func (t *taker) open(ctx context.Context) (err error) {
 		t.store = nil
 		return err
 	}
-	if trusted, known, err := t.store.IsTrusted(ctx); err == nil && known && !trusted && t.host.start.Gateway != "" {
+	if t.host.start.Gateway != "" && !t.sh.nixTakesSettings(ctx, t.store, t.sh.nixConfDir()) {
 		t.sh.say("flurry: the Nix daemon does not trust this user, so it leaves the gateway out: what is built is published, but nothing is fetched\n  try: trusted-users in nix.conf")
 	}
 	t.before, err = t.store.ValidPaths(ctx)

@@ -532,7 +532,7 @@ func (p *plan) connect(ctx context.Context, managed bool) error {
 		p.notes = append(p.notes, fmt.Sprintf("You may not ask this machine's Nix: %v.\nRoot has to put you into the group of %s. Then log in again, and run this again.", err, filepath.Dir(err.Socket)))
 		return nil
 	}
-	if p.site.user && !p.trusted(ctx) {
+	if p.site.user && !p.sh.takesSettings(ctx, p.site.real(p.sh.nixConfDir())) {
 		p.notes = append(p.notes, "This machine's Nix does not take settings like these from you. Root has to add to /etc/nix/nix.conf:\n  "+strings.ReplaceAll(strings.TrimSpace(lines), "\n", "\n  ")+"\nor, to let you: trusted-users = root "+p.sh.getenv("USER"))
 		return nil
 	}
@@ -568,17 +568,6 @@ func (p *plan) barred(ctx context.Context) *daemon.DownError {
 		return down
 	}
 	return nil
-}
-
-// trusted reports whether Nix takes substituters and keys from this user.
-func (p *plan) trusted(ctx context.Context) bool {
-	s, err := daemon.Open(ctx, p.sh.nixOptions())
-	if err != nil {
-		return true // it is this user's own
-	}
-	defer s.Close() // it only read
-	trusted, known, err := s.IsTrusted(ctx)
-	return err != nil || !known || trusted
 }
 
 // include has nix.conf read the file. Where another program writes nix.conf, and reads nix.custom.conf from it, that is where it
