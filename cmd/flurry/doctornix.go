@@ -154,7 +154,7 @@ func (e *examined) nixKey(context.Context) {
 
 // nixTTL looks for how long Nix remembers that something is not here.
 func (e *examined) nixTTL(context.Context) {
-	if e.found == "" {
+	if e.found == "" || e.ignored {
 		return
 	}
 	if ttl := e.nix.negativeTTL; ttl > negativeTTL*time.Second && e.nix.shorterTTL {

@@ -58,7 +58,7 @@ func (e *examined) nixUser(ctx context.Context) {
 	e.ignored = true
 	e.add("nix.user", report.CheckFail, []string{"have root add to " + filepath.Join(dir, "nix.conf") + ": extra-substituters = " + e.gatewayURLs()[0], "    and: extra-trusted-public-keys = " + key,
 		"or, to let you: trusted-users = " + strings.Join(append(system.orRoot(), e.sh.getenv("USER")), " ")},
-		"this machine's Nix takes no substituters and no keys from you: it leaves out the gateway that your nix.conf names")
+		"this machine's Nix takes no substituters and no keys from you: it leaves out what your nix.conf says of the gateway")
 }
 
 // orRoot is trusted-users as it stands, or as it is when nothing is said.
