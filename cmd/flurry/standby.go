@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/flurry-nix/flurry/httpgateway"
+	"github.com/flurry-nix/flurry/internal/handover"
 	"github.com/flurry-nix/flurry/report"
 )
 
@@ -41,6 +43,16 @@ func (s *supervisor) accept(ctx context.Context, d *door) error {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(startGrace): // who has to wait longer is answered here
+			}
+			if err := d.setDeadline(time.Time{}); err != nil {
+				return err
+			}
+			continue
 		case err != nil:
 			s.log.Warn("accepting", "address", d.Addr().String(), "err", err)
 			select {
@@ -77,11 +89,55 @@ func (s *supervisor) park(c *net.TCPConn, id int, limit time.Duration, done func
 			c.Close()
 			return
 		}
-		if g, _, _ := s.current(); g != nil && g.Give(id, c) == nil {
+		if g := s.await(); g != nil && g.Give(id, c) == nil {
 			return
 		}
 		s.answers.put(c)
 	})
+}
+
+// await is who is given connections. When there is nobody, but a node is starting, or has ended for the first time, it waits for
+// that: until startGrace after the one before left, however many ask.
+func (s *supervisor) await() *handover.Giver {
+	for {
+		s.mu.Lock()
+		g, changed, rest := s.node, s.changed, time.Until(s.left.Add(startGrace))
+		soon := s.state.failures <= 1 && s.state.phase != phaseHanging
+		s.mu.Unlock()
+		if g != nil || !soon || rest <= 0 {
+			return g
+		}
+		end := time.NewTimer(rest)
+		select {
+		case <-changed:
+		case <-end.C:
+		case <-s.ending:
+			soon = false
+		case <-s.inner.Done():
+			soon = false
+		}
+		end.Stop()
+		if !soon {
+			return nil
+		}
+	}
+}
+
+// leaveToSuccessor accepts no connection for a while. The service manager holds the sockets: if this daemon is started anew, and has
+// not much to finish, its successor answers who comes meanwhile.
+func (s *supervisor) leaveToSuccessor() {
+	for _, d := range s.doors {
+		_ = d.setDeadline(time.Unix(1, 0)) // else they are answered here
+	}
+}
+
+// setDeadline bounds Accept.
+func (d *door) setDeadline(at time.Time) error {
+	l, ok := d.Listener.(interface{ SetDeadline(time.Time) error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return l.SetDeadline(at)
 }
 
 // speaks waits until there is something to read, and leaves it there.

@@ -39,6 +39,9 @@ const (
 	// stopLimit is how long stopping may take in all: draining, and closing what is on the disk.
 	stopLimit = nodeDrain + 15*time.Second
 
+	// startGrace is how long a question waits for a node that starts, or is about to start anew, counted from when the one before
+	// left: most are there after a third of that, and Nix remembers a "not here" for a minute or an hour.
+	startGrace = time.Second
 	// steadyAfter is how long a node has to run for its next failure to be the first again.
 	steadyAfter = time.Minute
 	// startWait is how long a question to the control socket waits for a node that is starting.
@@ -77,10 +80,12 @@ type supervisor struct {
 	parked  chan struct{}   // has one for each that waits to speak
 	waiting chan struct{}   // the same, at the control socket
 	inner   context.Context // ends after the node
+	ending  <-chan struct{} // closed when the daemon is to end
 	tasks   sync.WaitGroup
 
 	mu      sync.Mutex
 	node    *handover.Giver // who is given connections; nil: nobody
+	left    time.Time       // since when there has been nobody
 	state   nodeState
 	changed chan struct{} // closed when state changes
 }
@@ -184,7 +189,7 @@ func (s *supervisor) run(ctx context.Context, wrong error) error {
 	inner, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s.group, inner = errgroup.WithContext(inner)
-	s.inner = inner
+	s.inner, s.ending, s.left = inner, ctx.Done(), time.Now()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -194,6 +199,10 @@ func (s *supervisor) run(ctx context.Context, wrong error) error {
 	})
 	for _, d := range s.doors {
 		s.group.Go(func() error { return s.accept(inner, d) })
+	}
+	if s.passed {
+		stop := context.AfterFunc(ctx, s.leaveToSuccessor)
+		defer stop()
 	}
 	if s.control != nil {
 		s.group.Go(func() error { return s.acceptControl(inner) })

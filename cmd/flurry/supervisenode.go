@@ -116,6 +116,9 @@ func (s *supervisor) become(n nodeState) {
 // turn changes the phase, and who is given connections.
 func (s *supervisor) turn(phase string, g *handover.Giver) {
 	s.mu.Lock()
+	if s.node != nil && g == nil {
+		s.left = time.Now()
+	}
 	s.node = g
 	if s.state.phase != phase {
 		s.state.phase, s.state.since = phase, time.Now()

@@ -94,11 +94,14 @@ type asker struct {
 	seen    map[string]int // answers, by path and status
 }
 
+// askers is how many clients an asker has.
+const askers = 6
+
 // startAsker has clients ask for paths until end is called: some with a connection for each question, some with one for all.
 func startAsker(t *testing.T, gateway string, paths ...string) *asker {
 	t.Helper()
 	a := &asker{addr: strings.TrimPrefix(gateway, "http://"), paths: append([]string{"/nix-cache-info"}, paths...), seen: make(map[string]int)}
-	for n := range 6 {
+	for n := range askers {
 		a.running.Go(func() { a.ask(n, n%2 == 0) })
 	}
 	t.Cleanup(func() { a.end(t) })
