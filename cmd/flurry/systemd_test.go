@@ -10,7 +10,11 @@ import (
 	"github.com/flurry-nix/flurry/report"
 )
 
-// TestUnits: the service manager understands the unit files, and the program understands what they start it with.
+// mostExposed is how much the service may do at the most, by the judgement of systemd-analyze, of 100.
+const mostExposed = "17"
+
+// TestUnits: the service manager understands the unit files, and finds that the system's service may do little; and the program understands
+// what they start it with.
 func TestUnits(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -59,6 +63,12 @@ func TestUnits(t *testing.T) {
 		verify.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir)
 		if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v: %s", kind, err, out)
+		}
+		if kind == "system" {
+			security := exec.Command(analyze, "security", "--offline=true", "--threshold="+mostExposed, filepath.Join(dir, "flurry.service"))
+			if out, err := security.CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
 		}
 	}
 	if missing != nil {
