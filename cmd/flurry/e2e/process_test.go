@@ -121,8 +121,15 @@ func (p *process) on(args ...string) []string {
 	return p.host.Enter(args...)
 }
 
-// start runs the daemon on its state directory.
+// start runs the daemon on its state directory, and waits until it answers.
 func (p *process) start() {
+	p.t.Helper()
+	p.begin()
+	p.awaitAnswer()
+}
+
+// begin runs the daemon, with more in its environment.
+func (p *process) begin(env ...string) {
 	p.t.Helper()
 	args := append([]string{flurry(p.t), "daemon", "--config", p.config, "--state", p.state, "--gateway", "127.0.0.1:0", "--lan=false", "-v"}, p.args...)
 	if p.host == nil {
@@ -132,11 +139,11 @@ func (p *process) start() {
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.stderr = &lockedBuffer{}
 	p.cmd.Stderr = p.stderr
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not even a crashed test leaves it behind
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.awaitAnswer()
 }
 
 // awaitAnswer waits until the daemon's node answers.
