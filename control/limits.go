@@ -19,6 +19,10 @@ const (
 	// speakTime is how long who has begun to ask need not make way for another one of the same user: on a busy machine the server
 	// takes a while to come to a request.
 	speakTime = 100 * time.Millisecond
+	// roleTime is how long somebody keeps the role that was looked up: the system may take its time to name users' groups, and whoever
+	// comes again and again must not have all others wait for that. maxKnown bounds of how many that is remembered.
+	roleTime = time.Second
+	maxKnown = 1024
 
 	// headerTimeout ends a connection that says nothing, bodyTimeout one that does not come to the end of its request:
 	// programs of this machine have it ready.

@@ -15,7 +15,8 @@ import (
 // has not asked anything: that one makes way, first one of the user who has most.
 type lobby struct {
 	net.Listener
-	roles Roles
+	roleOf func(caller) Role
+	known  map[caller]belief // Accept's
 
 	mu     sync.Mutex
 	all    [Admin + 1]int // guests by role
@@ -24,7 +25,26 @@ type lobby struct {
 }
 
 func newLobby(l net.Listener, roles Roles) *lobby {
-	return &lobby{Listener: l, roles: roles, each: make(map[int]int)}
+	return &lobby{Listener: l, roleOf: roles.of, known: make(map[caller]belief), each: make(map[int]int)}
+}
+
+// belief is what role somebody has, and until when that counts.
+type belief struct {
+	role  Role
+	until time.Time
+}
+
+// role is the role of who, looked up if it was not a moment ago.
+func (l *lobby) role(who caller) Role {
+	if b, ok := l.known[who]; ok && time.Now().Before(b.until) {
+		return b.role
+	}
+	if len(l.known) >= maxKnown {
+		clear(l.known)
+	}
+	b := belief{l.roleOf(who), time.Now().Add(roleTime)}
+	l.known[who] = b
+	return b.role
 }
 
 // guest is a connection with the one who made it.
@@ -38,7 +58,7 @@ type guest struct {
 	first atomic.Int64  // when the first of what it says was read, in Unix nanoseconds; 0: nothing was
 }
 
-// Accept waits for somebody for whom there is room.
+// Accept waits for somebody for whom there is room. One goroutine calls it.
 func (l *lobby) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -46,7 +66,7 @@ func (l *lobby) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		who := callerOf(c)
-		g := l.guest(c, who, l.roles.of(who))
+		g := l.guest(c, who, l.role(who))
 		if l.enter(g) {
 			return g, nil
 		}

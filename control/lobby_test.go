@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -373,4 +374,29 @@ func TestFullQueue(t *testing.T) {
 	if err := <-dialled; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRoleIsLookedUpOnce: a crowd of one user costs one look into the system's list of users, and a change there is noticed soon.
+func TestRoleIsLookedUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, looked, is := newLobby(nil, Roles{}), 0, Anyone
+		l.roleOf = func(caller) Role { looked++; return is }
+		for range 1000 {
+			l.role(userNo(7))
+		}
+		if looked != 1 {
+			t.Errorf("looked up %d times", looked)
+		}
+		is = Admin
+		time.Sleep(roleTime)
+		if got := l.role(userNo(7)); got != Admin {
+			t.Errorf("role %d after a change", got)
+		}
+		for k := range 3 * maxKnown {
+			l.role(userNo(k))
+		}
+		if len(l.known) > maxKnown {
+			t.Errorf("%d are remembered", len(l.known))
+		}
+	})
 }
