@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/flurry-nix/flurry/catalog/catalogtest"
 	"github.com/flurry-nix/flurry/dht"
 	"github.com/flurry-nix/flurry/namespace"
@@ -449,5 +451,43 @@ func (s nosy) Text(ctx context.Context, from transfer.Remote, a namespace.Addres
 func (s nosy) count(a namespace.Address) {
 	if a == s.about {
 		s.asked.Add(1)
+	}
+}
+
+// TestUpstreamAskedOnce: whoever asks for a path that its origin is being asked for waits for the same answer, and who leaves costs the others
+// nothing.
+func TestUpstreamAskedOnce(t *testing.T) {
+	w, o := newWorld(t), newFakeOrigin(t)
+	bob, _ := w.downstream(o)
+	p := o.nix.build("app", "1", 1000)
+	asked, answers := make(chan struct{}, 8), make(chan struct{})
+	o.changes(func(_ context.Context, info *nix.NarInfo) (*nix.NarInfo, error) {
+		asked <- struct{}{}
+		<-answers
+		return info, nil
+	}, nil)
+	first, leave := context.WithCancel(t.Context())
+	var left, others errgroup.Group
+	left.Go(func() error {
+		_, err := bob.Info(first, "", p.Hash())
+		return err
+	})
+	<-asked
+	for range 5 {
+		others.Go(func() error {
+			_, err := bob.Info(t.Context(), "", p.Hash())
+			return err
+		})
+	}
+	leave()
+	if err := left.Wait(); err == nil {
+		t.Error("who left was given the path")
+	}
+	close(answers)
+	if err := others.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := o.infos.Load(); n != 1 {
+		t.Errorf("the origin was asked %d times", n)
 	}
 }
