@@ -146,6 +146,10 @@ const (
 	upstreamMiss   = time.Minute
 	upstreamAbsent = 1 << 16
 	upstreamInfos  = 1 << 14
+	// originHush is how long an origin that is asked may answer nothing, and send less than originLeast of NARs, before it is taken for one
+	// that hangs, until it answers after all: half of what a build may lose.
+	originHush  = time.Second
+	originLeast = 1 << 10
 	// hearsayPaths bounds the paths of which it is remembered who says to have them: some 250 bytes each for each who does. It is for
 	// what Nix has been told of and not fetched yet.
 	hearsayPaths = 1 << 14

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flurry-nix/flurry/namespace"
@@ -29,6 +30,7 @@ type upstream struct {
 	origin  Origin
 	breaker breaker
 	holders *holders
+	answers atomic.Uint64 // how many questions it answered
 
 	mu     sync.Mutex
 	absent map[nix.PathHash]time.Time // until when
@@ -200,12 +202,20 @@ func (n *Node) askOrigin(sp Space, h nix.PathHash) <-chan struct{} {
 	return c
 }
 
+// works notes that the origin answered.
+func (u *upstream) works() {
+	u.answers.Add(1)
+	u.breaker.worked()
+}
+
 // learnNarInfo asks an origin for a narinfo and keeps what it gives, if the namespace's key signed it.
 func (n *Node) learnNarInfo(ctx context.Context, sp Space, u *upstream, h nix.PathHash) {
+	ended := n.hushes(u)
 	info, err := u.origin.Info(ctx, h)
+	ended()
 	switch {
 	case errors.Is(err, ErrNotHere):
-		u.breaker.worked()
+		u.works()
 		u.setAbsent(h, n.Now().Add(upstreamMiss))
 		return
 	case err != nil:
@@ -215,7 +225,7 @@ func (n *Node) learnNarInfo(ctx context.Context, sp Space, u *upstream, h nix.Pa
 		}
 		return
 	}
-	u.breaker.worked()
+	u.works()
 	if err := n.keepNarInfo(ctx, u, info); err != nil {
 		u.setAbsent(h, n.Now().Add(upstreamMiss))
 		n.Log.Warn("origin gives what may not be served", "namespace", sp.Alias, "path", info.StorePath.Base(), "err", err)
@@ -248,6 +258,18 @@ func (n *Node) confirm(ctx context.Context, v trust.Verified) (asked bool) {
 		return false
 	}
 	return await(ctx, n.askOrigin(sp, v.Path().Hash()))
+}
+
+// hushes is called before u is asked something, and what it returns when that question has ended. An origin that meanwhile answers nothing,
+// neither this nor what others asked, and sends nothing of a NAR, is left alone after originHush: by itself a question ends long after those
+// who wait for it have gone, and Nix asks for hundreds of paths.
+func (n *Node) hushes(u *upstream) (ended func() bool) {
+	answers, received := u.answers.Load(), u.origin.Received()
+	return time.AfterFunc(originHush, func() {
+		if u.answers.Load() == answers && u.origin.Received()-received < originLeast {
+			u.breaker.trip(n.Now())
+		}
+	}).Stop
 }
 
 // upstreamPolicy is what counts in an upstream namespace.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -457,37 +458,87 @@ func (s nosy) count(a namespace.Address) {
 // TestUpstreamAskedOnce: whoever asks for a path that its origin is being asked for waits for the same answer, and who leaves costs the others
 // nothing.
 func TestUpstreamAskedOnce(t *testing.T) {
-	w, o := newWorld(t), newFakeOrigin(t)
-	bob, _ := w.downstream(o)
-	p := o.nix.build("app", "1", 1000)
-	asked, answers := make(chan struct{}, 8), make(chan struct{})
-	o.changes(func(_ context.Context, info *nix.NarInfo) (*nix.NarInfo, error) {
-		asked <- struct{}{}
-		<-answers
-		return info, nil
-	}, nil)
-	first, leave := context.WithCancel(t.Context())
-	var left, others errgroup.Group
-	left.Go(func() error {
-		_, err := bob.Info(first, "", p.Hash())
-		return err
-	})
-	<-asked
-	for range 5 {
-		others.Go(func() error {
-			_, err := bob.Info(t.Context(), "", p.Hash())
+	synctest.Test(t, func(t *testing.T) {
+		w, o := newWorld(t), newFakeOrigin(t)
+		bob, _ := w.downstream(o)
+		p := o.nix.build("app", "1", 1000)
+		answers := make(chan struct{})
+		o.changes(func(_ context.Context, info *nix.NarInfo) (*nix.NarInfo, error) { <-answers; return info, nil }, nil)
+		first, leave := context.WithCancel(t.Context())
+		var left, others errgroup.Group
+		left.Go(func() error {
+			_, err := bob.Info(first, "", p.Hash())
 			return err
 		})
-	}
-	leave()
-	if err := left.Wait(); err == nil {
-		t.Error("who left was given the path")
-	}
-	close(answers)
-	if err := others.Wait(); err != nil {
-		t.Error(err)
-	}
-	if n := o.infos.Load(); n != 1 {
-		t.Errorf("the origin was asked %d times", n)
+		synctest.Wait()
+		for range 5 {
+			others.Go(func() error {
+				_, err := bob.Info(t.Context(), "", p.Hash())
+				return err
+			})
+		}
+		synctest.Wait()
+		leave()
+		if err := left.Wait(); err == nil {
+			t.Error("who left was given the path")
+		}
+		close(answers)
+		if err := others.Wait(); err != nil {
+			t.Error(err)
+		}
+		if n := o.infos.Load(); n != 1 {
+			t.Errorf("the origin was asked %d times", n)
+		}
+		bob.stop()
+	})
+}
+
+// TestUpstreamHushes: an origin that hangs all of a sudden costs those who ask for very many paths, as Nix does, a second, once; one that is
+// merely slow, or hangs for one path alone, is asked for each.
+func TestUpstreamHushes(t *testing.T) {
+	const waves, wave = 40, 25
+	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, c := range map[string]struct {
+		answer      func(ctx context.Context, n int64) error
+		within      time.Duration
+		least, most int64 // questions
+	}{
+		"hangs": {func(ctx context.Context, _ int64) error { return hang(ctx) }, 2 * time.Second, 1, 5 * wave},
+		"slow":  {func(context.Context, int64) error { time.Sleep(900 * time.Millisecond); return node.ErrNotHere }, waves * node.BudgetWAN, waves * wave, waves * wave},
+		"hangs for one path": {func(ctx context.Context, n int64) error {
+			if n == 1 {
+				return hang(ctx)
+			}
+			time.Sleep(100 * time.Millisecond)
+			return node.ErrNotHere
+		}, waves * node.BudgetWAN, waves * wave, waves * wave},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, o := newWorld(t), newFakeOrigin(t)
+				bob, _ := w.downstream(o)
+				o.changes(func(ctx context.Context, _ *nix.NarInfo) (*nix.NarInfo, error) {
+					return nil, c.answer(ctx, o.infos.Load())
+				}, nil)
+				began := time.Now()
+				for k := range waves {
+					var asking sync.WaitGroup
+					for i := range wave {
+						asking.Go(func() {
+							ctx, cancel := context.WithTimeout(t.Context(), node.BudgetWAN)
+							defer cancel()
+							if _, err := bob.Info(ctx, "", nix.PathHash{byte(1 + k), byte(i)}); err == nil {
+								t.Error("a path was given that is not there")
+							}
+						})
+					}
+					asking.Wait()
+				}
+				if took, n := time.Since(began), o.infos.Load(); took > c.within || n < c.least || n > c.most {
+					t.Errorf("%d questions, of which %d were put to the origin, took %v", waves*wave, n, took)
+				}
+				bob.stop()
+			})
+		})
 	}
 }
