@@ -1,9 +1,20 @@
 package main
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/flurry-nix/flurry/control"
 	"github.com/flurry-nix/flurry/httpgateway"
+	"github.com/flurry-nix/flurry/nix"
+	"github.com/flurry-nix/flurry/report"
+	"github.com/flurry-nix/flurry/trust"
 )
 
 // TestLastNo: Nix remembers the last word on a narinfo, if that was no, and nothing of NARs.
@@ -29,5 +40,35 @@ func TestLastNo(t *testing.T) {
 		if ok != (test.want >= 0) || ok && got != test.answers[test.want] {
 			t.Errorf("%s: %+v, %v", test.name, got, ok)
 		}
+	}
+}
+
+// hanging is a cache that answers nothing in time.
+type hanging struct{ endless }
+
+func (hanging) Info(ctx context.Context, _ string, _ nix.PathHash) (trust.Verified, error) {
+	<-ctx.Done()
+	return trust.Verified{}, ctx.Err()
+}
+
+// TestLateIsShown: answers that the budget cut off are counted, and status says that there were some.
+func TestLateIsShown(t *testing.T) {
+	i, _ := publishing(t, filepath.Join(t.TempDir(), "state"))
+	i.gateway = httpgateway.New(hanging{}, httpgateway.Options{Budget: 10 * time.Millisecond})
+	for k := range 3 {
+		w := httptest.NewRecorder()
+		i.gateway.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/"+nix.PathHash{byte(k)}.String()+".narinfo", nil))
+		if w.Code != http.StatusNotFound {
+			t.Errorf("late is %d", w.Code)
+		}
+	}
+	s, err := i.verbs().Status(t.Context(), control.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Gateway.Late != 3 || s.Gateway.NotHere != 3 || !slices.ContainsFunc(s.Problems, func(p report.Problem) bool {
+		return p.ID == "late" && strings.HasPrefix(p.Message, "3 answers took longer")
+	}) {
+		t.Errorf("%+v, %+v", s.Gateway, s.Problems)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -197,5 +198,13 @@ func TestPassedSockets(t *testing.T) {
 		if len(gateway) > 0 || control != nil || (err != nil) != test.wrong {
 			t.Errorf("%+v: %v, %v, %v", test, gateway, control, err)
 		}
+	}
+}
+
+// TestNodeEnvironment: a node is not told what the service manager told the supervisor, who alone answers for both.
+func TestNodeEnvironment(t *testing.T) {
+	got := nodeEnvironment([]string{"HOME=/x", "NOTIFY_SOCKET=/n", "WATCHDOG_PID=1", "WATCHDOG_USEC=2", "LISTEN_PID=1", "LISTEN_FDS=2", "LISTEN_FDNAMES=a", "LISTEN=b"})
+	if want := []string{"HOME=/x", "LISTEN=b"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }

@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"errors"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,5 +58,26 @@ func TestStartHangs(t *testing.T) {
 	}
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("a node that starts was waited for %v", took)
+	}
+}
+
+// TestPassedElsewhere: a service manager's socket that others than this machine reach is refused, and Nix is not answered there.
+func TestPassedElsewhere(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh", flurry(t), "daemon", "--config", os.DevNull, "--state", stateDir(t), "--loopback")
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.WaitDelay = time.Minute
+	var exit *exec.ExitError
+	if out, err := cmd.CombinedOutput(); !errors.As(err, &exit) || !strings.Contains(string(out), "is not on loopback; the gateway is for this machine's Nix alone") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
