@@ -18,10 +18,11 @@ const (
 	refuses        // nobody listens; what is open is closed
 	resets         // connections are reset, new ones as soon as something was sent
 	trickles       // a byte a second comes through, each way
+	slow           // 8 MB a second come through, each way
 )
 
 func (f fault) String() string {
-	return [...]string{"healthy", "hangs", "refuses", "resets", "trickles"}[f]
+	return [...]string{"healthy", "hangs", "refuses", "resets", "trickles", "slow"}[f]
 }
 
 var allFaults = []fault{hangs, refuses, resets, trickles}
@@ -140,6 +141,12 @@ func (n *line) pass(from, to net.Conn, gone <-chan struct{}) {
 		piece := buf
 		switch fault(n.fault.Load()) {
 		case healthy:
+		case slow:
+			select {
+			case <-gone:
+				return
+			case <-time.After(4 * time.Millisecond):
+			}
 		case trickles:
 			piece = buf[:1]
 			select {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,9 +18,9 @@ import (
 	storedisk "github.com/flurry-nix/flurry/store/disk"
 )
 
-// becomesLiar makes of a publisher that was stopped one that lies: in its store the last chunk of the largest NAR is another one,
+// becomesLiar makes of a publisher that was stopped one that lies: in its store the last chunk of the largest NAR, or of every one, is another one,
 // well formed and with checksums that are right. Everything else it has is true.
-func (p *process) becomesLiar() {
+func (p *process) becomesLiar(everywhere bool) {
 	p.t.Helper()
 	ctx := p.t.Context()
 	old := filepath.Join(p.t.TempDir(), "true")
@@ -42,7 +43,7 @@ func (p *process) becomesLiar() {
 	}
 	defer to.Close()
 	keys := keysIn(p.t, from)
-	last := lastChunk(p.t, from, keys)
+	last := lastChunks(p.t, from, keys, everywhere)
 	batch, err := to.Begin(ctx)
 	if err != nil {
 		p.t.Fatal(err)
@@ -54,7 +55,7 @@ func (p *process) becomesLiar() {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if k == last {
+		if slices.Contains(last, k) {
 			raw, err := codec.Decode(nil, f)
 			if err != nil {
 				p.t.Fatal(err)
@@ -86,10 +87,10 @@ func keysIn(t *testing.T, s *storedisk.Store) (keys []store.Key) {
 	return keys
 }
 
-// lastChunk is the last chunk of the largest NAR.
-func lastChunk(t *testing.T, s *storedisk.Store, keys []store.Key) store.Key {
+// lastChunks are the last chunks of the largest NAR, or of all.
+func lastChunks(t *testing.T, s *storedisk.Store, keys []store.Key, all bool) (last []store.Key) {
 	t.Helper()
-	var largest *content.Body
+	size := uint64(0)
 	for _, k := range keys {
 		if k.Kind != store.KindBody {
 			continue
@@ -102,23 +103,28 @@ func lastChunk(t *testing.T, s *storedisk.Store, keys []store.Key) store.Key {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if largest == nil || b.Size > largest.Size {
-			largest = b
+		end := store.ChunkKey(b.Chunks[len(b.Chunks)-1].ID)
+		switch {
+		case all:
+			last = append(last, end)
+		case b.Size > size:
+			last, size = []store.Key{end}, b.Size
 		}
 	}
-	if largest == nil || !slices.Contains(keys, store.ChunkKey(largest.Chunks[len(largest.Chunks)-1].ID)) {
+	if len(last) == 0 || !slices.Contains(keys, last[0]) {
 		t.Fatal("there is no body in the store, or not its last chunk")
 	}
-	return store.ChunkKey(largest.Chunks[len(largest.Chunks)-1].ID)
+	return last
 }
 
 // liesAtTheEnd: the gateway's only peer is right until the last chunk of a large NAR.
-func liesAtTheEnd(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+func liesAtTheEnd(t *testing.T, m *matrix) ([]string, string, during) {
 	return m.withLiar(t, func(*process, string) []string { return nil })
 }
 
-// liesBesideAnother: there is another peer, who does not lie.
-func liesBesideAnother(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+// liesBesideAnother: there is another peer, who does not lie. Whoever does is wrong about the end of every NAR, since it is by chance which of the two is
+// asked for which end.
+func liesBesideAnother(t *testing.T, m *matrix) ([]string, string, during) {
 	return m.withLiar(t, func(peer *process, address string) []string {
 		honest := daemon(t, "honest", "--port", peerPort(t), "--peer", "127.0.0.1:"+peer.args[1])
 		honest.must(nil, "seed", address)
@@ -127,20 +133,22 @@ func liesBesideAnother(t *testing.T, m *matrix) ([]string, string, func(<-chan s
 }
 
 // withLiar is a gateway with a peer that lies, and others that came to be peers before it did.
-func (m *matrix) withLiar(t *testing.T, others func(peer *process, address string) []string) ([]string, string, func(<-chan struct{})) {
+func (m *matrix) withLiar(t *testing.T, others func(peer *process, address string) []string) ([]string, string, during) {
 	t.Helper()
-	peer, address := m.publisher(t, "")
+	peer, address := m.publisher(t)
 	more := others(peer, address)
 	peer.stop()
-	peer.becomesLiar()
+	peer.becomesLiar(len(more) > 0)
 	peer.start()
 	g := daemon(t, "gateway", append([]string{"--peer", "127.0.0.1:" + peer.args[1]}, more...)...)
 	g.uses(address, len(m.paths))
-	return []string{g.gateway}, g.key, func(done <-chan struct{}) {
+	g.awaitPeers(1 + len(more)/2)
+	return []string{g.gateway}, g.key, func(done <-chan struct{}, _ *tap) {
 		<-done
 		var s report.Status
 		g.must(&s, "status", "--peers")
-		if !slices.ContainsFunc(s.Peers, func(p report.Peer) bool { return p.State == "banned" }) && len(more) == 0 {
+		banned := slices.ContainsFunc(s.Peers, func(p report.Peer) bool { return p.State == "banned" && strings.Contains(p.Why, "corrupt content") })
+		if !banned {
 			t.Errorf("who lied is not banned: %+v", s.Peers)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,11 +28,23 @@ func TestMatrix(t *testing.T) {
 	m := newMatrix(t)
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
-			for _, s := range append(slices.Clone(scenarios), nodeScenarios...) {
+			for _, s := range withFallback(append(slices.Clone(scenarios), nodeScenarios...)) {
 				t.Run(s.name, func(t *testing.T) { m.run(t, c, s) })
 			}
 		})
 	}
+}
+
+// withFallback is each scenario, and those that build once more with Nix's setting that changes what it does with substituters that fail.
+func withFallback(all []scenario) (both []scenario) {
+	for _, s := range all {
+		both = append(both, s)
+		if s.script == nil {
+			s.name, s.settings = s.name+", fallback", []string{"fallback = true"}
+			both = append(both, s)
+		}
+	}
+	return both
 }
 
 // matrix is what all scenarios have in common: some packages that are published, and one more that needs them and is built.
@@ -72,7 +85,7 @@ func newMatrix(t *testing.T) *matrix {
 	}
 	m.pkgs = append(m.pkgs, pkg{name: "matrix-top", seed: 7999, size: 3000, deps: []int{0, 1, 2, 3, 4, 5, 6, 7}})
 
-	m.origin, m.address = m.publisher(t, "")
+	m.origin, m.address = m.publisher(t)
 	dir := t.TempDir()
 	secret, err := nix.NewSecretKey("cache.matrix-1", rand.Reader)
 	if err != nil {
@@ -93,18 +106,11 @@ func newMatrix(t *testing.T) *matrix {
 	return m
 }
 
-// publisher is a node that has published the packages to a namespace of its own. upload is how much it gives out in a second; "":
-// all that it can.
-func (m *matrix) publisher(t *testing.T, upload string) (*process, string) {
+// publisher is a node that has published the packages to a namespace of its own.
+func (m *matrix) publisher(t *testing.T) (*process, string) {
 	t.Helper()
 	dir := stateDir(t)
 	p := &process{t: t, name: "publisher", state: filepath.Join(dir, "publisher"), config: os.DevNull, args: []string{"--port", peerPort(t)}}
-	if upload != "" {
-		p.config = filepath.Join(dir, "flurry.toml")
-		if err := os.WriteFile(p.config, fmt.Appendf(nil, "[share]\nupload = %q\n", upload), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	p.start()
 	t.Cleanup(p.kill)
 	var made report.New
@@ -116,7 +122,20 @@ func (m *matrix) publisher(t *testing.T, upload string) (*process, string) {
 // gateway is a node that uses the namespace of a publisher, its only peer, and has nothing of it yet.
 func (m *matrix) gateway(t *testing.T, publisher *process, address string) *process {
 	t.Helper()
-	g := daemon(t, "gateway", "--peer", "127.0.0.1:"+publisher.args[1])
+	return m.gatewayOver(t, "127.0.0.1:"+publisher.args[1], address)
+}
+
+// slowly is gateway with a line to the publisher on which a large NAR takes a moment.
+func (m *matrix) slowly(t *testing.T, publisher *process, address string) *process {
+	t.Helper()
+	l := newLine(t, "127.0.0.1:"+publisher.args[1])
+	l.is(slow)
+	return m.gatewayOver(t, l.addr, address)
+}
+
+func (m *matrix) gatewayOver(t *testing.T, line, address string) *process {
+	t.Helper()
+	g := daemon(t, "gateway", "--peer", line)
 	g.uses(address, len(m.paths))
 	return g
 }
@@ -124,14 +143,31 @@ func (m *matrix) gateway(t *testing.T, publisher *process, address string) *proc
 // scenario is one thing that may happen, and what is to come of it all the same.
 type scenario struct {
 	name string
-	// happens prepares it, and returns the substituters, in their order, and the key that Nix is to trust; during, if not nil, is
-	// what happens while Nix works, until done is closed.
-	happens func(t *testing.T, m *matrix) (substituters []string, key string, during func(done <-chan struct{}))
+	// happens prepares it, and returns the substituters, in their order, the gateway first, the key that Nix is to trust, and what happens while Nix works;
+	// nil: nothing.
+	happens func(t *testing.T, m *matrix) (substituters []string, key string, meanwhile during)
+	// gated: Nix's questions for NARs wait until the tap's gate is opened.
+	gated bool
+	// proof looks at what Nix was told: whether what the scenario is named after did happen. nil: nothing went wrong.
+	proof func(t *testing.T, p *tap)
+	// direct: there is no gateway.
+	direct bool
 	// settings are further lines of nix.conf.
 	settings []string
 	// copied: the packages have to come from the publisher; otherwise they may be built, too.
 	copied bool
+	// script is what Nix does; nil: it builds the last package.
 	script func(m *matrix, substituters []string) string
+}
+
+// during is what happens while Nix works, until done is closed. What Nix asks the gateway goes through p.
+type during func(done <-chan struct{}, p *tap)
+
+func (s scenario) does(m *matrix, substituters []string) string {
+	if s.script == nil {
+		return builds(m, substituters)
+	}
+	return s.script(m, substituters)
 }
 
 // builds builds the last package.
@@ -150,19 +186,18 @@ func copies(m *matrix, substituters []string) string {
 var scenarios = []scenario{
 	{name: "copy", script: copies, copied: true, happens: allIsWell},
 	{name: "realise with signatures", script: realises, copied: true, happens: allIsWell},
-	{name: "build with the gateway alone", script: builds, copied: true, happens: allIsWell},
-	{name: "build with the gateway alone, fallback", script: builds, copied: true, happens: allIsWell, settings: []string{"fallback = true"}},
-	{name: "build with the gateway and a second substituter", script: builds, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	{name: "build with the gateway alone", copied: true, happens: allIsWell},
+	{name: "build with the gateway and a second substituter", proof: nothingThere, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, during) {
 		g := daemon(t, "gateway") // it uses nothing
 		return []string{g.gateway, m.cache}, g.key, nil
 	}},
 	{name: "copy from an origin", script: copies, copied: true, happens: behind},
 	{name: "realise with signatures from an origin", script: realises, copied: true, happens: behind},
-	{name: "build with an origin behind the gateway", script: builds, copied: true, happens: behind},
-	{name: "build with an origin that refuses behind the gateway", script: builds, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	{name: "build with an origin behind the gateway", copied: true, happens: behind},
+	{name: "build with an origin that refuses behind the gateway", proof: nothingThere, happens: func(t *testing.T, m *matrix) ([]string, string, during) {
 		return m.downstream(t, "http://127.0.0.1:1")
 	}},
-	{name: "build with an origin that hangs behind the gateway", script: builds, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	{name: "build with an origin that hangs behind the gateway", proof: nothingThere, happens: func(t *testing.T, m *matrix) ([]string, string, during) {
 		l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and says nothing
 		if err != nil {
 			t.Fatal(err)
@@ -170,53 +205,64 @@ var scenarios = []scenario{
 		t.Cleanup(func() { l.Close() })
 		return m.downstream(t, "http://"+l.Addr().String())
 	}},
-	{name: "build with an origin that breaks off every NAR behind the gateway", script: builds, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
-		good := http.FileServer(http.Dir(m.dir))
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Path, "/nar/") {
-				good.ServeHTTP(w, r)
-				return
-			}
-			w.Header().Set("Content-Length", "100000")
-			w.Write(make([]byte, 1000))
-			panic(http.ErrAbortHandler)
-		}))
-		t.Cleanup(s.Close)
-		return m.downstream(t, s.URL)
+	{name: "build with an origin that breaks off every NAR behind the gateway", proof: noneGiven, happens: func(t *testing.T, m *matrix) ([]string, string, during) {
+		return m.downstream(t, m.breaksOff(t, 0))
 	}},
-	{name: "everything offline", script: builds, happens: offline},
-	{name: "everything offline, fallback", script: builds, happens: offline, settings: []string{"fallback = true"}},
-	{name: "everything offline but the second substituter", script: builds, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+	{name: "build with an origin that breaks off a large NAR behind the gateway", proof: cutOff, happens: func(t *testing.T, m *matrix) ([]string, string, during) {
+		return m.downstream(t, m.breaksOff(t, 1_000_000))
+	}},
+	{name: "everything offline", happens: offline, proof: nothingThere},
+	{name: "everything offline but the second substituter", proof: nothingThere, copied: true, happens: func(t *testing.T, m *matrix) ([]string, string, during) {
 		substituters, key, _ := offline(t, m)
 		return append(substituters, m.cache), key, nil
 	}},
-	{name: "the only peer lies in the last chunk", script: builds, happens: liesAtTheEnd},
-	{name: "the only peer lies in the last chunk, fallback", script: builds, happens: liesAtTheEnd, settings: []string{"fallback = true"}},
-	{name: "one of two peers lies in the last chunk", script: builds, copied: true, happens: liesBesideAnother},
-	{name: "the only peer disappears in the middle of a NAR", script: builds, happens: peerDies},
-	{name: "the only peer disappears in the middle of a NAR, fallback", script: builds, happens: peerDies, settings: []string{"fallback = true"}},
+	{name: "the only peer lies in the last chunk", happens: liesAtTheEnd, proof: cutOff},
+	{name: "one of two peers lies in the last chunk", copied: true, happens: liesBesideAnother},
+	{name: "the only peer disappears in the middle of a NAR", happens: peerDies, proof: cutOff},
 }
 
-func allIsWell(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+func allIsWell(t *testing.T, m *matrix) ([]string, string, during) {
 	g := m.gateway(t, m.origin, m.address)
 	return []string{g.gateway}, g.key, nil
 }
 
 // behind: an HTTP cache that exists is a namespace of the gateway.
-func behind(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
+func behind(t *testing.T, m *matrix) ([]string, string, during) {
 	return m.downstream(t, strings.TrimSuffix(m.cache, "?trusted=1"))
 }
 
-func (m *matrix) downstream(t *testing.T, origin string) ([]string, string, func(<-chan struct{})) {
+func (m *matrix) downstream(t *testing.T, origin string) ([]string, string, during) {
 	t.Helper()
 	g := daemon(t, "gateway")
 	g.must(nil, "use", m.key, "--origin", origin)
 	return []string{g.gateway}, g.key, nil
 }
 
+// breaksOff is the URL of an HTTP cache which breaks off, with a part of it sent, every NAR whose file has so many bytes, and does not go on with it.
+func (m *matrix) breaksOff(t *testing.T, least int) string {
+	t.Helper()
+	good := http.FileServer(http.Dir(m.dir))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, err := os.ReadFile(filepath.Join(m.dir, filepath.FromSlash(path.Clean(r.URL.Path))))
+		if err != nil || !strings.HasPrefix(r.URL.Path, "/nar/") || len(raw) < least {
+			good.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(raw)))
+		w.Write(raw[:len(raw)*2/3])
+		w.(http.Flusher).Flush()
+		if len(raw) > 1_000_000 {
+			time.Sleep(time.Second / 2) // so that Nix reads it by then
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
 // offline: the gateway knows of the paths, and nobody can be reached who has them.
-func offline(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
-	peer, address := m.publisher(t, "")
+func offline(t *testing.T, m *matrix) ([]string, string, during) {
+	peer, address := m.publisher(t)
 	g := m.gateway(t, peer, address)
 	peer.kill()
 	g.await("to notice that nobody is there", func() bool {
@@ -229,22 +275,15 @@ func offline(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) 
 
 // peerDies: the gateway's only peer disappears with SIGKILL when a large NAR is under way; what was begun cannot be ended, and the
 // gateway says that it is not there.
-func peerDies(t *testing.T, m *matrix) ([]string, string, func(<-chan struct{})) {
-	peer, address := m.publisher(t, "2MB/s")
-	g := m.gateway(t, peer, address)
-	return []string{g.gateway}, g.key, func(done <-chan struct{}) {
-		for {
-			select {
-			case <-done:
-				t.Error("the build was over before the peer disappeared")
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			if g.received() > 2_500_000 {
-				peer.kill()
-				return
-			}
+func peerDies(t *testing.T, m *matrix) ([]string, string, during) {
+	peer, address := m.publisher(t)
+	g := m.slowly(t, peer, address)
+	return []string{g.gateway}, g.key, func(done <-chan struct{}, p *tap) {
+		if !p.midNar(done) {
+			t.Error("the build was over before the peer disappeared")
+			return
 		}
+		peer.kill()
 	}
 }
 
@@ -284,12 +323,13 @@ func (m *matrix) without(t *testing.T, c client, s scenario, rounds int) time.Du
 	if s.copied {
 		substituter = m.cache
 	}
-	key := c.name + " " + s.script(m, []string{substituter}) + " " + substituter
+	key := c.name + " " + s.does(m, []string{substituter}) + " " + substituter
 	if took, ok := m.plain[key]; ok {
 		return took
 	}
 	plain := s
-	plain.happens = func(*testing.T, *matrix) ([]string, string, func(<-chan struct{})) {
+	plain.direct, plain.gated, plain.proof = true, false, nil
+	plain.happens = func(*testing.T, *matrix) ([]string, string, during) {
 		return []string{substituter}, m.key, nil
 	}
 	took := median(rounds, func() time.Duration { return m.once(t, c, plain) })
@@ -300,17 +340,22 @@ func (m *matrix) without(t *testing.T, c client, s scenario, rounds int) time.Du
 // once runs a scenario with a client, and returns how long Nix took.
 func (m *matrix) once(t *testing.T, c client, s scenario) time.Duration {
 	t.Helper()
-	substituters, key, during := s.happens(t, m)
+	substituters, key, meanwhile := s.happens(t, m)
+	var p *tap
+	if !s.direct {
+		p = newTap(t, substituters[0], s.gated)
+		substituters[0] = p.url()
+	}
 	settings := append([]string{"substituters = " + strings.Join(substituters, " "), "trusted-public-keys = " + key}, s.settings...)
 	done, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
-		if during != nil {
-			during(done)
+		if meanwhile != nil {
+			meanwhile(done, p)
 		}
 	}()
 	began := time.Now()
-	out, err := c.sh(t, settings, s.script(m, substituters)+"\nsha256sum "+strings.Join(words(m.paths), "/lib/noise ")+"/lib/noise")
+	out, err := c.sh(t, settings, s.does(m, substituters)+"\nsha256sum "+strings.Join(words(m.paths), "/lib/noise ")+"/lib/noise")
 	took := time.Since(began)
 	close(done)
 	<-watched
@@ -323,6 +368,12 @@ func (m *matrix) once(t *testing.T, c client, s scenario) time.Duration {
 	}
 	if s.copied && !slices.Equal(got, m.noise) {
 		t.Errorf("not all was substituted: the files are %v, not %v", got, m.noise)
+	}
+	switch {
+	case s.proof != nil:
+		s.proof(t, p)
+	case p != nil:
+		allWent(t, p)
 	}
 	return took
 }
