@@ -14,8 +14,8 @@ import (
 // is announced.
 func (n *Node) announce(ctx context.Context, a namespace.Address, held ...trust.Verified) error {
 	sp, known := n.spaces.get(a)
-	if !known || n.router() == nil || n.shareOf(sp) != ShareAll {
-		return nil
+	if !known || n.router() == nil || n.shareOf(sp) != ShareAll || sp.Origin != "" || n.isUpstream(a) {
+		return nil // what is fetched from a cache that everybody can ask tells the world what is installed here
 	}
 	keys := make([]dht.Key, 0, 1+len(held))
 	keys = append(keys, dht.NamespaceKey(a))

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -245,8 +246,16 @@ func (n *Node) shareOf(sp Space) Share {
 		return sp.Share
 	case sp.Publish, sp.Seed, n.Now().Before(sp.Until):
 		return ShareAll
+	case withPassword(sp.Origin):
+		return ShareNone // whoever has no password is not to have it from here
 	}
 	return n.settings.Share
+}
+
+// withPassword reports whether the cache at a URL is asked by name.
+func withPassword(at string) bool {
+	u, err := url.Parse(at)
+	return err == nil && u.User != nil
 }
 
 // WaitSynced waits until what this node holds of a was compared with what a peer holds, and reports whether it was

@@ -90,6 +90,8 @@ type machine struct {
 	wrap    func(transfer.Handler) transfer.Handler
 	// disk is its /nix/store, from which it serves in place; nil: it does not.
 	disk *disk
+	// spaces are put before it goes on the wire, as a daemon does after a start.
+	spaces []node.Space
 	// scratch gives room for what comes from origins; nil: none but in asideTests.
 	scratch func() (node.Scratch, error)
 }
@@ -173,6 +175,11 @@ func (w *world) boot(m *machine) *machine {
 		m.Wait()
 	})
 	w.t.Cleanup(m.stop)
+	for _, sp := range m.spaces {
+		if err := m.Put(sp); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	m.online()
 	return m
 }
