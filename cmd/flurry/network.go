@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flurry-nix/flurry/peer/mdns"
 )
 
 const (
@@ -102,4 +104,14 @@ func (w *wire) hasten() {
 	for _, f := range w.finders {
 		f.Hasten()
 	}
+	if w.near != nil {
+		w.near.Hasten()
+	}
+}
+
+// setNear notes who finds neighbours.
+func (w *wire) setNear(f *mdns.Finder) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.near = f
 }

@@ -89,7 +89,7 @@ type nixConf struct {
 	fallback                        bool
 	maxJobs, hook                   string
 	trustedUsers                    []string // nil: no line says
-	displaced                       string // a hook that an earlier line names: Nix runs the last alone
+	displaced                       string   // a hook that an earlier line names: Nix runs the last alone
 }
 
 // read reads a file and those that it includes, in their order. What cannot be read, or is no file, says nothing.

@@ -32,6 +32,7 @@ type wire struct {
 
 	mu      sync.Mutex
 	finders []*static.Finder
+	near    *mdns.Finder       // finds neighbours; nil: they are not looked for
 	named   map[peer.Hint]bool // what the finders look for
 }
 
@@ -68,9 +69,9 @@ func (i *instance) goOnline() error {
 		i.group.Go(func() error { return i.watchNetwork(i.ctx, w) })
 	}
 	if i.cfg.LAN {
-		i.group.Go(func() error {
-			return i.quietly("finding peers on the LAN", mdns.New(w.host, i.log).Run(i.ctx, i.found))
-		})
+		near := mdns.New(w.host, i.log)
+		w.setNear(near)
+		i.group.Go(func() error { return i.quietly("finding peers on the LAN", near.Run(i.ctx, i.found)) })
 	}
 	return nil
 }

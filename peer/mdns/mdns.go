@@ -44,6 +44,7 @@ type Finder struct {
 	host host.Host
 	log  *slog.Logger
 	name string // of the service; another one in tests
+	anew chan struct{}
 }
 
 var _ peer.Finder = (*Finder)(nil)
@@ -53,7 +54,15 @@ func New(h host.Host, log *slog.Logger) *Finder {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Finder{host: h, log: log, name: Service}
+	return &Finder{host: h, log: log, name: Service, anew: make(chan struct{}, 1)}
+}
+
+// Hasten has neighbours asked for at once: this machine has come to another network. libp2p itself notices within a minute.
+func (f *Finder) Hasten() {
+	select {
+	case f.anew <- struct{}{}:
+	default: // it is about to
+	}
 }
 
 // Run implements [peer.Finder]. A network without multicast is no error: it may
@@ -94,6 +103,8 @@ func (f *Finder) round(ctx context.Context, changes <-chan any, found func(peer.
 		case <-changes:
 			restart.Reset(settle)
 		case <-restart.C:
+			return
+		case <-f.anew:
 			return
 		case <-ctx.Done():
 			return

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,45 @@ func TestMoves(t *testing.T) {
 	t.Logf("alone after %v, back after %v", alone, back)
 	if alone > 15*time.Second || back > 15*time.Second {
 		t.Errorf("alone after %v, back after %v", alone, back)
+	}
+	b.stop()
+	a.stop()
+}
+
+// TestComesHome: a machine that comes to a network in which somebody has what it wants finds that neighbour by itself, in seconds.
+func TestComesHome(t *testing.T) {
+	l := needHosts(t)
+	paths := small(t, "home")
+	a := daemonOn(t, l.Host, 0, "publisher", "--wan=false", "--lan=true")
+	var made report.New
+	a.must(&made, "new", "acme-1")
+	a.must(nil, "publish", "acme-1", paths[len(paths)-1].String())
+	b := daemonOn(t, l.Host, 0, "traveller", "--wan=false", "--lan=true")
+	b.must(nil, "use", made.Address)
+	peers := func() int {
+		var s report.Status
+		b.must(&s, "status")
+		return s.Network.Peers
+	}
+	if n := peers(); n != 0 {
+		t.Fatalf("%d peers are found through a router", n)
+	}
+	a.ip("link", "add", "home", "type", "veth", "peer", "name", "home", "netns", strconv.Itoa(b.cmd.Process.Pid))
+	a.ip("addr", "add", "192.168.77.1/24", "dev", "home")
+	a.ip("link", "set", "home", "up")
+	began := time.Now()
+	b.ip("addr", "add", "192.168.77.2/24", "dev", "home")
+	b.ip("link", "set", "home", "up")
+	b.await("to find the neighbour", func() bool { return peers() == 1 })
+	b.await("to have the catalog", func() bool {
+		var s report.Status
+		b.must(&s, "status")
+		return s.Namespaces[0].Paths == len(paths)
+	})
+	found := time.Since(began)
+	t.Logf("found after %v", found)
+	if found > 20*time.Second {
+		t.Errorf("found after %v", found)
 	}
 	b.stop()
 	a.stop()
