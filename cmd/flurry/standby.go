@@ -1,6 +1,7 @@
 package main
 
 import (
+	"container/list"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,8 +22,9 @@ import (
 )
 
 const (
-	// maxParked is how many connections may wait here to say something: as many as the gateway serves and turns away. Those
-	// that the node had come on top: they are no more than it had.
+	// maxParked is how many connections may wait here to say something, or for a node when they did: as many as the gateway serves and turns
+	// away. When more come, the one that has said nothing for longest makes way. Those that the node had come on top: they are no more
+	// than it had.
 	maxParked = 2048
 	// maxWaiting is how many questions to the control socket may wait for a node that starts; others are told at once that it does.
 	maxWaiting = 256
@@ -71,21 +73,56 @@ func (s *supervisor) accept(ctx context.Context, d *door) error {
 			continue
 		}
 		select {
-		case s.parked <- struct{}{}: // else it waits in the kernel's queue, at most silenceLimit
-		case <-ctx.Done():
-			c.Close()
-			return nil
+		case s.parked <- struct{}{}:
+		default:
+			s.silent.makeWay()
+			select {
+			case s.parked <- struct{}{}: // else, when all have spoken, it waits in the kernel's queue
+			case <-ctx.Done():
+				c.Close()
+				return nil
+			}
 		}
-		s.park(tcp, d.id, silenceLimit, func() { <-s.parked })
+		spoke := s.silent.enter(tcp)
+		s.park(tcp, d.id, silenceLimit, spoke, func() { <-s.parked })
+	}
+}
+
+// silents are those of whom nothing was heard yet.
+type silents struct {
+	mu  sync.Mutex
+	all list.List // of *net.TCPConn, the oldest first
+}
+
+// enter adds one, until spoke is called.
+func (l *silents) enter(c *net.TCPConn) (spoke func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	place := l.all.PushBack(c)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all.Remove(place) // not if it made way
+	}
+}
+
+// makeWay closes the oldest, if there is one.
+func (l *silents) makeWay() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if oldest := l.all.Front(); oldest != nil {
+		l.all.Remove(oldest).(*net.TCPConn).Close()
 	}
 }
 
 // park keeps a connection until it says something, and then gives it to the node, if that is there, else to the standby.
-// done is called when it is no longer here.
-func (s *supervisor) park(c *net.TCPConn, id int, limit time.Duration, done func()) {
+// spoke is called when it does, or never will, done when it is no longer here.
+func (s *supervisor) park(c *net.TCPConn, id int, limit time.Duration, spoke, done func()) {
 	s.tasks.Go(func() {
 		defer done()
-		if err := speaks(s.inner, c, time.Now().Add(limit)); err != nil {
+		err := speaks(s.inner, c, time.Now().Add(limit))
+		spoke()
+		if err != nil {
 			c.Close()
 			return
 		}

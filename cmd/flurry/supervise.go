@@ -77,8 +77,9 @@ type supervisor struct {
 	group   *errgroup.Group
 	answers *queue          // connections for the gateway's standby
 	desk    *queue          // connections for the control socket's
-	parked  chan struct{}   // has one for each that waits to speak
-	waiting chan struct{}   // the same, at the control socket
+	parked  chan struct{}   // has one for each that waits to speak, or for a node
+	silent  silents         // those of them that have not spoken
+	waiting chan struct{}   // has one for each that waits at the control socket
 	inner   context.Context // ends after the node
 	ending  <-chan struct{} // closed when the daemon is to end
 	tasks   sync.WaitGroup

@@ -353,7 +353,7 @@ func next(g *handover.Giver) (handover.Message, error) {
 // adopt takes a connection back of which no request was read.
 func (s *supervisor) adopt(id int, c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
-		s.park(tcp, id, idleLimit, func() {})
+		s.park(tcp, id, idleLimit, func() {}, func() {})
 		return
 	}
 	c.Close()

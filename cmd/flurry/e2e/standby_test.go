@@ -640,12 +640,18 @@ func TestOtherAddress(t *testing.T) {
 	p.stop()
 }
 
-// TestNodeDiesWithSupervisor: nobody is left behind, and whoever comes next gets the state directory.
+// TestNodeDiesWithSupervisor: nobody is left behind, also not a node that hangs and hears of nothing, and whoever comes next gets the state
+// directory.
 func TestNodeDiesWithSupervisor(t *testing.T) {
 	p := daemon(t, "daemon")
-	pid := p.node()
-	p.kill()
-	p.await("to leave nothing behind", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
-	p.start()
+	for _, hangs := range []bool{false, true} {
+		pid := p.node()
+		if hangs {
+			p.signal(syscall.SIGSTOP)
+		}
+		p.kill()
+		p.await("to leave nothing behind", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+		p.start()
+	}
 	p.stop()
 }
