@@ -26,7 +26,7 @@ type metrics struct {
 	process *prometheus.Registry // of this process; there may be many nodes in one
 
 	build, up, start, requests, refused, waiting, duration, given      *prometheus.Desc
-	received, pulled, sent, peers, announced, records                          *prometheus.Desc
+	received, pulled, sent, peers, announced, records                  *prometheus.Desc
 	used, quota, chunks, packs, free, reserve, inPlace, inPlacePaths   *prometheus.Desc
 	paths, publications, serving, synced, serial, expires, use, queued *prometheus.Desc
 	problems                                                           *prometheus.Desc
