@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,6 +119,8 @@ type examined struct {
 	takes      func(context.Context) bool  // whether Nix takes settings from this user
 	ignored    bool                        // it does not, and needs them
 	writers    func(ctx context.Context, alias string) (report.Writers, error)
+	diskKind   func(dir string) (uint32, error)
+	interfaces func() ([]net.Interface, error)
 
 	checks []report.DoctorCheck
 	fixes  []fixing
@@ -128,7 +131,8 @@ func (sh *shell) examine(ctx context.Context) (*examined, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}, here: ".", writers: sh.writersOf, nixAnswers: sh.nixDaemonAnswers}
+	e := &examined{sh: sh, site: site, http: &http.Client{Timeout: doctorTime, Transport: &http.Transport{DisableKeepAlives: true}}, here: ".", writers: sh.writersOf, nixAnswers: sh.nixDaemonAnswers,
+		diskKind: diskKind, interfaces: net.Interfaces}
 	e.takes = func(ctx context.Context) bool { return sh.takesSettings(ctx, site.real(sh.nixConfDir())) }
 	name, named := sh.configFile()
 	if !named {

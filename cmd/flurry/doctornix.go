@@ -86,23 +86,40 @@ func (e *examined) nixSubstituter(context.Context) {
 		e.bySetup("nix.substituter", report.CheckFail, "%s does not name the gateway: Nix does not ask it", conf)
 		return
 	}
-	// A user's own settings come after the system's, and the environment's after those.
-	for _, own := range []struct{ where, text string }{
-		{filepath.Join(e.sh.userDir("XDG_CONFIG_HOME", ".config"), "nix/nix.conf"), ""},
-		{"NIX_CONFIG", e.sh.getenv("NIX_CONFIG")},
-	} {
-		c := nixConf{}
-		if own.where == "NIX_CONFIG" {
-			c.parse([]byte(own.text), ".", 0)
-		} else {
-			c.read(e.site.real(own.where), 0)
-		}
-		if c.substituters != nil && !slices.ContainsFunc(append(c.substituters, c.extraSubstituters...), e.isGateway) {
+	for _, own := range e.ownSettings() {
+		if own.substituters != nil && !slices.ContainsFunc(append(own.substituters, own.extraSubstituters...), e.isGateway) {
 			e.add("nix.substituter", report.CheckWarn, []string{"extra-substituters in the place of substituters"}, "%s has `substituters =`, which takes the gateway away again", own.where)
 			return
 		}
 	}
 	e.ok("nix.substituter", "%s names the gateway", conf)
+}
+
+// ownSetting is what a user's own file, or the environment, says to Nix.
+type ownSetting struct {
+	where string
+	nixConf
+}
+
+// ownSettings are the user's own settings for Nix: they come after the system's, and the environment's after those (nix.conf(5)).
+func (e *examined) ownSettings() []ownSetting {
+	files := filepath.SplitList(e.sh.getenv("NIX_USER_CONF_FILES"))
+	if len(files) == 0 {
+		dirs := append([]string{e.sh.userDir("XDG_CONFIG_HOME", ".config")}, filepath.SplitList(first(e.sh.getenv("XDG_CONFIG_DIRS"), "/etc/xdg"))...)
+		for _, dir := range dirs {
+			files = append(files, filepath.Join(dir, "nix/nix.conf"))
+		}
+	}
+	slices.Reverse(files) // the first of them counts most, and is read last
+	var own []ownSetting
+	for _, name := range files {
+		one := ownSetting{where: name}
+		one.read(e.site.real(name), 0)
+		own = append(own, one)
+	}
+	said := ownSetting{where: "NIX_CONFIG"}
+	said.parse([]byte(e.sh.getenv("NIX_CONFIG")), ".", 0)
+	return append(own, said)
 }
 
 // nixKey looks whether Nix trusts this machine's key, and can read all of them.
@@ -139,6 +156,12 @@ func (e *examined) nixKey(context.Context) {
 		e.add("nix.key", report.CheckFail, []string{"take the older " + localKeyName + " out of trusted-public-keys in nix.conf"},
 			"another key called %s comes before this machine's, and Nix uses the first alone: it refuses what the gateway gives", localKeyName)
 	case trusted:
+		for _, own := range e.ownSettings() {
+			if own.trusted != nil && !slices.Contains(append(own.trusted, own.extra...), ours) {
+				e.add("nix.key", report.CheckWarn, []string{"extra-trusted-public-keys in the place of trusted-public-keys"}, "%s has `trusted-public-keys =`, which takes this machine's key away again", own.where)
+				return
+			}
+		}
 		e.ok("nix.key", "Nix trusts this machine's key")
 	case ours == "" && !errors.Is(err, fs.ErrNotExist):
 		e.add("nix.key", report.CheckSkip, nil, "whether Nix trusts this machine's key is not known while the daemon is down")

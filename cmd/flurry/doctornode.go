@@ -259,7 +259,7 @@ func (e *examined) multicast(context.Context) {
 	if !e.conf.config.LAN {
 		return
 	}
-	all, err := net.Interfaces()
+	all, err := e.interfaces()
 	if err == nil && !slices.ContainsFunc(all, func(i net.Interface) bool {
 		return i.Flags&net.FlagUp != 0 && i.Flags&net.FlagMulticast != 0 && i.Flags&net.FlagLoopback == 0
 	}) {
@@ -288,19 +288,22 @@ const (
 
 // storeDisk looks what kind of disk the state is on.
 func (e *examined) storeDisk(context.Context) {
-	state, _ := e.sh.locate(e.conf.file, e.sh.home())
-	var st syscall.Statfs_t
-	err := syscall.Statfs(e.site.real(state), &st)
-	if err != nil {
-		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.EACCES) {
-			e.add("store.fs", report.CheckWarn, nil, "%s: %v", state, err)
-		}
-		return
-	}
-	switch uint32(st.Type) {
-	case nfsMagic, smbMagic, smb2Magic, cifsMagic:
+	state := e.stateDir()
+	kind, err := e.diskKind(e.site.real(state))
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.EACCES): // not there yet, or another user's
+	case err != nil:
+		e.add("store.fs", report.CheckWarn, nil, "%s: %v", state, err)
+	case slices.Contains([]uint32{nfsMagic, smbMagic, smb2Magic, cifsMagic}, kind):
 		e.add("store.fs", report.CheckWarn, []string{"state in the configuration file: a directory on a disk of this machine"}, "%s is on a network file system: what was acknowledged can be lost with it", state)
 	}
+}
+
+// diskKind is what kind of file system a directory is on.
+func diskKind(dir string) (uint32, error) {
+	var st syscall.Statfs_t
+	err := syscall.Statfs(dir, &st)
+	return uint32(st.Type), err
 }
 
 // others are what status complains of that has no check of its own.
@@ -320,6 +323,9 @@ func (e *examined) others(context.Context) {
 		}
 		if p.ID == "key-readable" && strings.HasPrefix(p.Message, e.keyDir()+"/") {
 			continue // keyFiles says so, and can mend it
+		}
+		if p.ID == "key-in-store" && slices.ContainsFunc(e.checks, func(c report.DoctorCheck) bool { return c.ID == "keys.store" && c.Status == report.CheckFail }) {
+			continue // keyFiles says so
 		}
 		text := p.Message
 		for _, f := range p.Found {
