@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -50,7 +51,7 @@ func (p *thinker) Read(to []byte) (int, error) {
 }
 
 // asked runs flurry for somebody at a terminal.
-func (b *bench) asked(somebody *thinker, args ...string) (out, errs string, code int) {
+func (b *bench) asked(somebody io.Reader, args ...string) (out, errs string, code int) {
 	b.t.Helper()
 	var stdout, stderr strings.Builder
 	env := environment{in: somebody, out: &stdout, err: &stderr, machine: b, program: b.program, inTerminal: true, getenv: func(string) string { return "" }}
