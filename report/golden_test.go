@@ -151,6 +151,7 @@ func TestWhy(t *testing.T) {
 	for name, w := range map[string]Why{
 		"why-available":     {Verdict: Available, Source: "acme-1", Published: entry, Nix: &WhyNix{Asked: *before(26 * time.Hour), Answer: "given", Took: 1.2}},
 		"why-remembered-no": {Verdict: RememberedNo, Source: "acme-1", Published: entry, Nix: asked, Try: []string{"nix build --refresh …", "narinfo-cache-negative-ttl = 60 in nix.conf, for good"}},
+		"why-too-early":     {Verdict: RememberedNo, Source: "acme-1", Published: &WhyEntry{Publication: "7f3a", Signer: "ci-main", Time: *before(9 * time.Second), NarSize: 10, Providers: []string{}}, Nix: asked},
 		"why-not-asked":     {Verdict: NotAsked, Source: "acme-1", Published: entry},
 		"why-origin":        {Verdict: FromOrigin, Source: "cache", Reason: "from https://cache.example (no peer has it)", Published: &WhyEntry{Signer: "cache.example-1", NarSize: 10, ToFetch: 10, Providers: []string{}}},
 		"why-here":          {Verdict: Here, Reason: "valid in /nix/store"},

@@ -167,7 +167,7 @@ func (y Why) Headline(now time.Time) string {
 		return "AVAILABLE " + y.Reason // without numbers: all of it is to be fetched
 	case RememberedNo:
 		if n := y.Nix; n != nil && n.RememberedUntil != nil {
-			return fmt.Sprintf("AVAILABLE, BUT NIX WILL NOT ASK before %s: it was told \"not here\" at %s", clock(*n.RememberedUntil, now), clock(n.Asked, now))
+			return fmt.Sprintf("AVAILABLE, BUT NIX WILL NOT ASK before %s: it was told \"not here\" at %s%s", clock(*n.RememberedUntil, now), clock(n.Asked, now), y.tooEarly())
 		}
 		return "AVAILABLE, BUT NIX WILL NOT ASK YET"
 	case NotAsked:
@@ -178,6 +178,14 @@ func (y Why) Headline(now time.Time) string {
 		return "NOT AVAILABLE NOW: " + y.Reason
 	}
 	return "NOT GIVEN: " + y.Reason
+}
+
+// tooEarly says how long before it was published Nix asked for it; "", if it was published by then.
+func (y Why) tooEarly() string {
+	if y.Published == nil || !y.Published.Time.After(y.Nix.Asked) {
+		return ""
+	}
+	return fmt.Sprintf(", %s before it was published", span(y.Published.Time.Sub(y.Nix.Asked)))
 }
 
 func (n WhyNix) words(now time.Time) string {
