@@ -27,6 +27,8 @@ type mortal struct {
 	nixRead string // by nix-daemon
 	ourRead string // by flurry
 	listens string // the unit of the sockets that are open
+	units   string // as systemd has read them
+	sockets string
 }
 
 func (m *mortal) change(do func() error) error {
@@ -54,7 +56,16 @@ func (m *mortal) nixFiles() string {
 }
 
 func (m *mortal) ourFiles() string {
-	return m.read(installedBinary) + m.read("/etc/systemd/system/flurry.socket") + m.read("/etc/systemd/system/flurry.service")
+	return m.read(installedBinary) + m.unitFiles()
+}
+
+func (m *mortal) unitFiles() string {
+	return m.read("/etc/systemd/system/flurry.socket") + m.read("/etc/systemd/system/flurry.service")
+}
+
+// reload has systemd read the units, which it does before it enables one, too.
+func (m *mortal) reload() {
+	m.units, m.sockets = m.unitFiles(), m.read("/etc/systemd/system/flurry.socket")
 }
 
 func (m *mortal) Run(ctx context.Context, command ...string) (said string, err error) {
@@ -62,14 +73,23 @@ func (m *mortal) Run(ctx context.Context, command ...string) (said string, err e
 	if command[0] == "id" || command[0] == "getent" || command[0] == "nix-store" || strings.Contains(line, "is-enabled") {
 		return m.bench.Run(ctx, command...)
 	}
+	const enable = "systemctl enable --now flurry.socket flurry.service"
+	if m.left == 0 && line == enable {
+		m.enabled = true // killed half way: nothing is started yet
+	}
 	err = m.change(func() error {
 		switch line {
 		case "systemctl try-restart nix-daemon.service":
 			m.nixRead = m.nixFiles()
-		case "systemctl enable --now flurry.socket flurry.service", "systemctl try-restart flurry.socket flurry.service":
-			m.ourRead, m.listens = m.ourFiles(), m.read("/etc/systemd/system/flurry.socket")
+		case "systemctl daemon-reload":
+			m.reload()
+		case enable:
+			m.reload()
+			m.ourRead, m.listens = m.read(installedBinary)+m.units, m.sockets
+		case "systemctl try-restart flurry.socket flurry.service":
+			m.ourRead, m.listens = m.read(installedBinary)+m.units, m.sockets
 		case "systemctl try-restart flurry.service": // the sockets stay as they are
-			m.ourRead = m.ourFiles()
+			m.ourRead = m.read(installedBinary) + m.units
 		}
 		said, err = m.bench.Run(ctx, command...)
 		return err
@@ -93,7 +113,8 @@ func newMortal(t *testing.T, older bool) *mortal {
 		m.put(installedBinary, "an older program")
 		m.put("/etc/flurry/flurry.toml", "[gateway]\nlisten = [\"127.0.0.1:7679\"]\n")
 	}
-	m.nixRead, m.ourRead, m.listens = m.nixFiles(), m.ourFiles(), m.read("/etc/systemd/system/flurry.socket")
+	m.reload()
+	m.nixRead, m.ourRead, m.listens = m.nixFiles(), m.ourFiles(), m.sockets
 	return m
 }
 
