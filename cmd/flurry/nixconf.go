@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,13 +43,39 @@ func nixTrusts(dir string) []nix.PublicKey {
 // defaultNixCache is the cache that Nix asks unless nix.conf says otherwise (nix.conf(5), substituters).
 const defaultNixCache = "https://cache.nixos.org/"
 
-// nixCaches are the substituters of this machine's Nix and the keys that it trusts, as the nix.conf in dir says.
-func nixCaches(dir string) (urls, keys []string) {
+// nixCaches are the caches that this machine's Nix asks, the keys that it trusts, and the hosts that it has a password for.
+type nixCaches struct {
+	urls, keys []string
+	passwords  map[string]bool
+}
+
+// readNixCaches reads what the nix.conf in dir says.
+func readNixCaches(dir string) nixCaches {
 	c := nixConf{trusted: []string{defaultNixKey}, substituters: []string{defaultNixCache}}
-	if dir != "" {
-		c.read(filepath.Join(dir, "nix.conf"), 0)
+	if dir == "" {
+		return nixCaches{urls: c.substituters, keys: c.trusted}
 	}
-	return append(c.substituters, c.extraSubstituters...), append(c.trusted, c.extra...)
+	c.read(filepath.Join(dir, "nix.conf"), 0)
+	return nixCaches{urls: append(c.substituters, c.extraSubstituters...), keys: append(c.trusted, c.extra...), passwords: netrcHosts(cmp.Or(c.netrc, filepath.Join(dir, "netrc")))}
+}
+
+// netrcHosts are the hosts that a netrc file has a password for. One that cannot be read, as that of root, says nothing.
+func netrcHosts(name string) map[string]bool {
+	hosts := make(map[string]bool)
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() || info.Size() > maxNixConf {
+		return hosts
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return hosts
+	}
+	words := strings.Fields(string(text))
+	for i, word := range words[:max(0, len(words)-1)] {
+		if word == "machine" {
+			hosts[words[i+1]] = true
+		}
+	}
+	return hosts
 }
 
 // namesGateway reports whether Nix asks the gateway at url and trusts the key that it signs with, as the nix.conf in dirs say,
@@ -87,7 +114,7 @@ type nixConf struct {
 	shorterTTL                      bool     // a line before the last had what setup writes, or less
 	negativeTTL                     time.Duration
 	fallback                        bool
-	maxJobs, hook                   string
+	maxJobs, hook, netrc            string
 	trustedUsers                    []string // nil: no line says
 	displaced                       string   // a hook that an earlier line names: Nix runs the last alone
 }
@@ -145,6 +172,8 @@ func (c *nixConf) set(key string, values []string) {
 		c.fallback = len(values) == 1 && values[0] == "true"
 	case "max-jobs", "build-max-jobs":
 		c.maxJobs = strings.Join(values, " ")
+	case "netrc-file":
+		c.netrc = strings.Join(values, " ")
 	case "post-build-hook":
 		if hook := strings.Join(values, " "); hook != c.hook {
 			c.displaced, c.hook = c.hook, hook

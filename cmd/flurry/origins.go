@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/flurry-nix/flurry/nix"
@@ -76,47 +77,64 @@ func shownOrigin(at string) string {
 // pairing is a substituter of nix.conf, and the key of the namespace that it becomes.
 type pairing struct{ url, key string }
 
-// pairOrigins finds the key of each HTTP cache among urls: the one that everybody knows for it, else the one that is named
-// after its host, as most are. What is left over is said.
-func pairOrigins(urls, keys []string) (pairs []pairing, left []string) {
-	for _, at := range urls {
+// pairOrigins finds the key of each HTTP cache that nix.conf names: the one that everybody knows for it, else the one that is named
+// after its host, as most are. What is left over is said, each with its reason.
+func pairOrigins(c nixCaches) (pairs []pairing, left []string) {
+	leave := func(at, why string, a ...any) { left = append(left, shownOrigin(at)+": "+fmt.Sprintf(why, a...)) }
+	taken := make(map[string]string) // the key to the URL
+	for _, at := range c.urls {
 		u, err := url.Parse(at)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || isLoopback(u.Hostname()) {
-			continue // a store of another kind, or a gateway on this machine
-		}
-		key := keyForHost(u.Hostname(), keys)
-		if key == "" {
-			left = append(left, fmt.Sprintf("%s: no key in trusted-public-keys is named after it", shownOrigin(at)))
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			leave(at, "it is no http:// or https:// URL; Nix goes on asking it by itself")
 			continue
 		}
-		u.RawQuery = ""
-		pairs = append(pairs, pairing{u.String(), key})
+		if isLoopback(u.Hostname()) {
+			continue // a gateway on this machine
+		}
+		keys := keysForHost(u.Hostname(), c.keys)
+		if trusted := u.Query().Get("trusted"); len(keys) == 0 && (trusted == "1" || trusted == "true") {
+			leave(at, "trusted=%s has Nix take what nobody signed, and flurry takes nothing without a key", trusted)
+			continue
+		}
+		if len(keys) == 0 {
+			leave(at, "no key in trusted-public-keys is named after it")
+			continue
+		}
+		if u.User == nil && c.passwords[u.Hostname()] {
+			leave(at, "its password is in netrc, which flurry does not read: flurry use %s --origin %s://USER:PASSWORD@%s", keys[0], u.Scheme, u.Host)
+			continue
+		}
+		u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = "", false, "", ""
+		u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+		if first, ok := taken[keys[0]]; ok {
+			if first != u.String() {
+				leave(at, "the same key is already that of %s", shownOrigin(first))
+			}
+			continue
+		}
+		taken[keys[0]] = u.String()
+		pairs = append(pairs, pairing{u.String(), keys[0]})
+		for _, other := range keys[1:] {
+			leave(at, "what %s signed there, a second key of its name", other)
+		}
 	}
 	return pairs, left
 }
 
-func keyForHost(host string, keys []string) string {
+// keysForHost are the keys of the cache at a host.
+func keysForHost(host string, keys []string) (found []string) {
 	for _, k := range builtIn() {
-		if u, err := url.Parse(k.origin); err == nil && u.Hostname() == host && containsKey(keys, k.key) {
-			return k.key
+		if u, err := url.Parse(k.origin); err == nil && u.Hostname() == host && slices.Contains(keys, k.key) {
+			return []string{k.key}
 		}
 	}
 	for _, word := range keys {
 		name, _, _ := strings.Cut(word, ":")
-		if trimNumber(name) == host {
-			return word
+		if strings.EqualFold(trimNumber(name), host) && !slices.Contains(found, word) {
+			found = append(found, word)
 		}
 	}
-	return ""
-}
-
-func containsKey(keys []string, key string) bool {
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
+	return found
 }
 
 // trimNumber takes "-1" from the end of a key's name: keys that replace each other are counted.

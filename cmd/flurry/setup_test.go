@@ -241,8 +241,8 @@ func TestSetup(t *testing.T) {
 
 // nixTrustsAll is what Nix on the machine reads: substituters and keys.
 func nixTrustsAll(b *bench) string {
-	urls, keys := nixCaches(b.Root + "/etc/nix")
-	return strings.Join(append(urls, keys...), " ")
+	c := readNixCaches(b.Root + "/etc/nix")
+	return strings.Join(append(c.urls, c.keys...), " ")
 }
 
 // TestSetupKinds: what is asked for, and what is found, decide what is done.

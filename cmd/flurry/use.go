@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -120,14 +121,23 @@ func (sh *shell) nixConfDir() string {
 // useFromNixConf puts every HTTP cache in use that nix.conf names a key of.
 func (sh *shell) useFromNixConf() error {
 	dir := sh.nixConfDir()
-	urls, keys := nixCaches(dir)
-	pairs, left := pairOrigins(urls, keys)
-	if len(pairs) == 0 && len(left) == 0 {
-		return &report.Problem{ID: "no-caches", Exit: report.ExitFailed, Message: "nix.conf names no HTTP cache", Found: []string{"read " + filepath.Join(dir, "nix.conf")},
+	pairs, left := pairOrigins(readNixCaches(dir))
+	if len(pairs) == 0 {
+		p := &report.Problem{ID: "no-caches", Exit: report.ExitFailed, Message: "nix.conf names no HTTP cache", Found: []string{"read " + filepath.Join(dir, "nix.conf")},
 			Try: []string{"flurry use cache.nixos.org", "flurry use KEY --origin URL"}}
+		if len(left) > 0 {
+			p.Message, p.Found = p.Message+" that flurry can be", append(p.Found, left...)
+		}
+		return p
 	}
 	for _, p := range pairs {
-		if err := sh.use(control.UseRequest{Origin: p.url}, p.key); err != nil {
+		err := sh.use(control.UseRequest{Origin: p.url}, p.key)
+		var why *report.Problem
+		switch {
+		case err == nil:
+		case errors.As(err, &why) && (why.Exit == report.ExitUsage || why.Exit == report.ExitRefused): // this one may not be: the others may
+			left = append(left, shownOrigin(p.url)+": "+why.Message)
+		default:
 			return err
 		}
 	}
