@@ -557,10 +557,15 @@ func TestBadConfiguration(t *testing.T) {
 	p.cmd.ExtraFiles = []*os.File{file, socket}
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
+	p.await("to say that it is there", func() bool { return m.heard("READY=1") })
+	if took := time.Since(began); took > 9*time.Second { // what it says after 10 s whatever happens is not meant
+		t.Errorf("it said that it was there after %v", took)
+	}
 	a := startAsker(t, p.gateway, "/"+strings.Repeat("0", 32)+".narinfo")
 	p.down(`flurry.toml:3: unknown key "wam" in [network]`)
 	p.await("to tell the service manager", func() bool {
