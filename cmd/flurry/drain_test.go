@@ -241,6 +241,38 @@ func TestDrainBatches(t *testing.T) {
 	})
 }
 
+// TestDrainNotRemoved: an entry that is done and cannot be removed is removed later, and is not published a second time.
+func TestDrainNotRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.run()
+		defer func() { d.end() }()
+		d.add("hook", []string{"acme-1"}, 1)
+		d.after(2 * time.Second)
+		entries, err := filepath.Glob(filepath.Join(d.state, spool.Dir, "*.queued"))
+		if err != nil || len(entries) != 1 {
+			t.Fatal(entries, err)
+		}
+		inTheWay := filepath.Join(entries[0], "x") // a directory in its place cannot be removed while there is something in it
+		if err := errors.Join(os.Remove(entries[0]), os.Mkdir(entries[0], 0o755), os.WriteFile(inTheWay, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		d.after(12 * time.Second)
+		d.published(1)
+		if d.files() != 1 {
+			t.Fatal("it could be removed")
+		}
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		d.after(2 * time.Second)
+		d.published(1)
+		if d.files() != 0 {
+			t.Error("it is still there")
+		}
+	})
+}
+
 // TestDrainTargets: what a hook gives goes to all that take it, what was built to whom it is for, each path once though
 // both say it.
 func TestDrainTargets(t *testing.T) {

@@ -309,6 +309,31 @@ func TestMonitorsAreNotKeptWaiting(t *testing.T) {
 	}
 }
 
+// TestOneScrapeAtATime: who asks for metrics again and again, and does not wait for an answer, keeps one question busy.
+func TestOneScrapeAtATime(t *testing.T) {
+	n := &stuckNode{node: busy(), stuck: make(chan struct{})}
+	p, err := pages.New(pages.Options{Node: n, Version: "0.1.0", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scrapes sync.WaitGroup
+	for range 5 {
+		scrapes.Go(func() {
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "\nflurry_up 1\n") {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond) // so that they could meet
+	close(n.stuck)
+	scrapes.Wait()
+	if most := n.most.Load(); most != 1 {
+		t.Errorf("%d scrapes asked the node at a time", most)
+	}
+}
+
 // stuckNode says how it is when it is let go.
 type stuckNode struct {
 	*node
