@@ -152,22 +152,7 @@ func (w *watcher) publish(ctx context.Context) (again time.Duration, err error) 
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	err = w.give(ctx, batch)
-	if badHere(err) && len(batch) > 1 {
-		err = nil
-		for _, p := range batch {
-			if e := w.give(ctx, []nix.StorePath{p}); badHere(e) {
-				w.drop(p, e)
-			} else if e != nil {
-				err = e
-				break
-			}
-		}
-	} else if badHere(err) {
-		w.drop(batch[0], err)
-		err = nil
-	}
-	if err == nil {
+	if err = w.giveGood(ctx, batch); err == nil {
 		return 0, nil
 	}
 	p := w.sh.problem(err)
@@ -176,6 +161,24 @@ func (w *watcher) publish(ctx context.Context) (again time.Duration, err error) 
 	}
 	w.sh.say("flurry: %s; tried again in %s", p.Message, watchRetry)
 	return watchRetry, nil
+}
+
+// giveGood publishes paths but for those that are bad themselves, which it says and takes off the list. A batch that fails for one of
+// them is cut in halves until that one is alone: the others make a handful of publications, not one each.
+func (w *watcher) giveGood(ctx context.Context, paths []nix.StorePath) error {
+	err := w.give(ctx, paths)
+	switch half := len(paths) / 2; {
+	case !badHere(err):
+		return err
+	case half == 0:
+		w.drop(paths[0], err)
+		return nil
+	default:
+		if err := w.giveGood(ctx, paths[:half]); err != nil {
+			return err
+		}
+		return w.giveGood(ctx, paths[half:])
+	}
 }
 
 // give publishes paths, and takes them off the list.
