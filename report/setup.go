@@ -66,6 +66,7 @@ type Undone struct {
 	Undone []string     `json:"undone"` // what was done for it
 	Left   []UndoneLeft `json:"left"`   // what could not be put back
 	Kept   []string     `json:"kept"`   // what stays, since it is not setup's
+	Notes  []string     `json:"notes"`  // what is left to do by hand
 }
 
 // UndoneLeft is something that is not as it was.
@@ -86,5 +87,8 @@ func (u Undone) PrintText(w io.Writer) {
 	}
 	for _, k := range u.Kept {
 		fmt.Fprintf(w, "  kept: %s\n", k)
+	}
+	for _, n := range u.Notes {
+		fmt.Fprintf(w, "\n%s\n", n)
 	}
 }

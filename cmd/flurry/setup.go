@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -242,7 +243,7 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 	if err := sh.confirm(question, again); err != nil {
 		return err
 	}
-	u := report.Undone{Schema: "flurry/undone/1", Undone: []string{}, Left: []report.UndoneLeft{}, Kept: []string{}}
+	u := report.Undone{Schema: "flurry/undone/1", Undone: []string{}, Left: []report.UndoneLeft{}, Kept: []string{}, Notes: []string{}}
 	if err := sh.takeBack(ctx, site, f, &u); err != nil {
 		return err
 	}
@@ -252,6 +253,11 @@ func (sh *shell) undoSetup(ctx context.Context, site site, f setupFlags) error {
 			kept += ", and the user flurry whose it is"
 		}
 		u.Kept = append(u.Kept, kept+" ("+again+" --purge removes that)")
+	}
+	_, multi := sh.nixFound(ctx)
+	ofNix := func(what string) bool { return strings.Contains(what, filepath.Join(site.nix, "flurry.conf")) }
+	if !site.user && multi && !sh.machine.IsDir("/run/systemd/system") && slices.ContainsFunc(u.Undone, ofNix) {
+		u.Notes = append(u.Notes, "Start nix-daemon anew: until then it asks a gateway that will be gone, and waits for it.")
 	}
 	if err := sh.answer(u, u.PrintText); err != nil {
 		return err

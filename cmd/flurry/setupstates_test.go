@@ -147,3 +147,27 @@ func TestSetupAsks(t *testing.T) {
 		}
 	}
 }
+
+// TestSetupUndoneByHand: where nobody does it for them, people are told after --undo, too, that nix-daemon has to read nix.conf anew.
+func TestSetupUndoneByHand(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(*bench)
+		args    []string
+		told    bool
+	}{
+		"systemd":     {func(*bench) {}, nil, false},
+		"by hand":     {func(b *bench) { os.RemoveAll(b.Root + "/run") }, nil, true},
+		"no daemon":   {func(b *bench) { os.RemoveAll(b.Root + "/run"); os.RemoveAll(b.Root + nixSocketDir) }, nil, false},
+		"without Nix": {func(b *bench) { os.RemoveAll(b.Root + "/run") }, []string{"--no-nix"}, false},
+	} {
+		b := newBench(t)
+		test.prepare(b)
+		b.must(append([]string{"setup", "--yes"}, test.args...)...)
+		if out := b.must("setup", "--undo", "--yes"); strings.Contains(out, "\nStart nix-daemon anew: ") != test.told {
+			t.Errorf("%s: %s", name, out)
+		}
+		if out := b.must("setup", "--undo", "--yes"); strings.Contains(out, "nix-daemon") {
+			t.Errorf("%s, once more: %s", name, out)
+		}
+	}
+}
