@@ -146,6 +146,11 @@ const (
 	upstreamMiss   = time.Minute
 	upstreamAbsent = 1 << 16
 	upstreamInfos  = 1 << 14
+	// originWarm is how long an origin keeps a connection open that nobody uses, or less: servers close it after 60 s or more (nginx: 75,
+	// Fastly: 60). graceCold is how much longer an answer may take when there is none: three quarters of a second for making one, which is 5 ways of 150 ms,
+	// and little for who waits in vain, once.
+	originWarm = 50 * time.Second
+	graceCold  = 700 * time.Millisecond
 	// originHush is how long an origin that is asked may answer nothing, and send less than originLeast of NARs, before it is taken for one
 	// that hangs, until it answers after all: half of what a build may lose.
 	originHush  = time.Second

@@ -23,13 +23,19 @@ func (n *Node) graceLeft() time.Duration {
 }
 
 // GraceLeft is how much longer than usual a question may take now: the rest of the grace, as long as a namespace in use was never
-// synced, or after a move nobody is connected yet.
+// synced, or after a move nobody is connected yet; and what an origin may take that was not asked for a while (coldness).
 func (n *Node) GraceLeft() time.Duration {
 	left := n.graceLeft()
-	if left > 0 && (len(n.unsynced(n.spaces.inUse(""))) > 0 || n.moved.Load() != nil && n.network() != nil && !n.peers.any()) {
-		return left
+	if left > 0 {
+		used := n.spaces.inUse("")
+		if len(n.unsynced(used)) > 0 || n.moved.Load() != nil && n.network() != nil && !n.peers.any() {
+			return left
+		}
+		for _, sp := range used {
+			n.upstreams.of(sp) // else it is not known that it may be asked
+		}
 	}
-	return 0
+	return n.upstreams.grace(n.Now(), left)
 }
 
 // forgive forgets who did not answer, or was looked for in vain.
@@ -51,6 +57,7 @@ func (us *upstreams) forgive() {
 	defer us.mu.Unlock()
 	for _, u := range us.byAddress {
 		u.breaker.worked()
+		u.cold.moved()
 		u.holders.reopen()
 	}
 }

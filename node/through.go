@@ -390,7 +390,7 @@ func (t *through) open(ctx context.Context) (io.ReadCloser, error) {
 	}
 	known := u.info(t.key.path)
 	if known != nil && t.isOf(known) {
-		nar, err := u.origin.Nar(ctx, known)
+		nar, err := u.nar(ctx, known, t.node.Now)
 		if !errors.Is(err, ErrNotHere) {
 			return nar, err
 		}
@@ -409,7 +409,7 @@ func (t *through) open(ctx context.Context) (io.ReadCloser, error) {
 	if known != nil && known.URL == info.URL && known.Compression == info.Compression {
 		return nil, fmt.Errorf("%w: the origin has a narinfo of %s, and no NAR", ErrNotHere, t.v.Path().Base())
 	}
-	return u.origin.Nar(ctx, info)
+	return u.nar(ctx, info, t.node.Now)
 }
 
 // isOf reports whether info is of the NAR that is fetched.

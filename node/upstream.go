@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"io"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type upstream struct {
 	origin  Origin
 	breaker breaker
 	holders *holders
+	cold    coldness
 	answers atomic.Uint64 // how many questions it answered
 
 	mu     sync.Mutex
@@ -203,19 +205,30 @@ func (n *Node) askOrigin(sp Space, h nix.PathHash) <-chan struct{} {
 }
 
 // works notes that the origin answered.
-func (u *upstream) works() {
+func (u *upstream) works(now time.Time) {
 	u.answers.Add(1)
+	u.cold.answered(now)
 	u.breaker.worked()
+}
+
+// nar opens a NAR of the origin.
+func (u *upstream) nar(ctx context.Context, info *nix.NarInfo, now func() time.Time) (io.ReadCloser, error) {
+	body, err := u.origin.Nar(ctx, info)
+	if err == nil || errors.Is(err, ErrNotHere) {
+		u.cold.answered(now())
+	}
+	return body, err
 }
 
 // learnNarInfo asks an origin for a narinfo and keeps what it gives, if the namespace's key signed it.
 func (n *Node) learnNarInfo(ctx context.Context, sp Space, u *upstream, h nix.PathHash) {
 	ended := n.hushes(u)
+	u.cold.ask(n.Now())
 	info, err := u.origin.Info(ctx, h)
 	ended()
 	switch {
 	case errors.Is(err, ErrNotHere):
-		u.works()
+		u.works(n.Now())
 		u.setAbsent(h, n.Now().Add(upstreamMiss))
 		return
 	case err != nil:
@@ -225,7 +238,7 @@ func (n *Node) learnNarInfo(ctx context.Context, sp Space, u *upstream, h nix.Pa
 		}
 		return
 	}
-	u.works()
+	u.works(n.Now())
 	if err := n.keepNarInfo(ctx, u, info); err != nil {
 		u.setAbsent(h, n.Now().Add(upstreamMiss))
 		n.Log.Warn("origin gives what may not be served", "namespace", sp.Alias, "path", info.StorePath.Base(), "err", err)
