@@ -55,22 +55,29 @@ func TestWatchBatches(t *testing.T) {
 			t.Fatal(again, err)
 		}
 	}
+	few := len(*published)
+	w.builds(t, 250, 500)
+	for range 2 {
+		if again, err := w.publish(t.Context()); again != 0 || err != nil {
+			t.Fatal(again, err)
+		}
+	}
+	if all := (*published)[few:]; len(all) != 2 || len(all[0]) != batchPaths || len(all[1]) != 50 {
+		t.Errorf("250 good paths are %d publications, the first of %d", len(all), len(all[0]))
+	}
 	got := make(map[string]int)
 	for _, paths := range *published {
-		if len(paths) > batchPaths {
-			t.Errorf("a publication of %d paths", len(paths))
-		}
 		for _, p := range paths {
 			got[p]++
 		}
 	}
-	for i := range 250 {
+	for i := range 500 {
 		if p, want := spath(t, i).String(), 1; got[p] != want && p != bad {
 			t.Errorf("%s was published %d times", p, got[p])
 		}
 	}
-	if len(*published) > 10 || w.dropped != 1 || w.published != 249 || len(w.waiting) != 0 || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), bad+" is not published: ") {
-		t.Errorf("%d publications, %d dropped, %d published, %d wait: %s", len(*published), w.dropped, w.published, len(w.waiting), said)
+	if few > 10 || w.dropped != 1 || w.published != 499 || len(w.waiting) != 0 || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), bad+" is not published: ") {
+		t.Errorf("%d publications, %d dropped, %d published, %d wait: %s", few, w.dropped, w.published, len(w.waiting), said)
 	}
 }
 
