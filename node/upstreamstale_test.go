@@ -38,15 +38,22 @@ func (o *movingOrigin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadClose
 	return o.fakeOrigin.Nar(ctx, info)
 }
 
+// moving is a node that uses such a cache.
+func (w *world) moving(o *movingOrigin) *machine {
+	w.t.Helper()
+	bob := w.boot(&machine{w: w, name: "bob", store: storetest.NewMem(w.t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{},
+		origins: func(string) (node.Origin, error) { return o, nil }})
+	bob.usesCache(o.fakeOrigin, node.ShareDefault)
+	return bob
+}
+
 // TestUpstreamMoved: a NAR that is not any more where its narinfo said is looked for where a new narinfo says it is, before Nix is told that there is none; and
 // one that is nowhere is asked for no more than twice.
 func TestUpstreamMoved(t *testing.T) {
 	w := newWorld(t)
 	o := &movingOrigin{fakeOrigin: newFakeOrigin(t)}
 	o.at.Store("nar/old")
-	bob := w.boot(&machine{w: w, name: "bob", store: storetest.NewMem(t), keys: &keys{}, nix: newFakeNix(), kv: &catalogtest.MemKV{}, texts: &catalogtest.Texts{},
-		origins: func(string) (node.Origin, error) { return o, nil }})
-	bob.usesCache(o.fakeOrigin, node.ShareDefault)
+	bob := w.moving(o)
 	p, q := o.nix.build("app", "1", 3_000_000), o.nix.build("other", "1", 1000)
 	for _, path := range []nix.StorePath{p, q} {
 		if _, err := bob.Info(t.Context(), "", path.Hash()); err != nil {
@@ -77,34 +84,33 @@ func (f *fakeNix) rebuilds(p nix.StorePath, size int) {
 // TestUpstreamRebuilt: a path that the origin has another build of by now, and signed, is that one from then on, though Nix was told of the old one, which
 // cannot be had any more.
 func TestUpstreamRebuilt(t *testing.T) {
-	for name, askedBefore := range map[string]time.Duration{"at once": 0, "another day": 25 * time.Hour} {
+	for name, later := range map[string]time.Duration{"at once": 0, "another day": 25 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
-			w, o := newWorld(t), newFakeOrigin(t)
-			bob, _ := w.downstream(o)
+			w := newWorld(t)
+			o := &movingOrigin{fakeOrigin: newFakeOrigin(t)}
+			o.at.Store("nar/old")
+			bob := w.moving(o)
 			p := o.nix.build("app", "1", 3_000_000)
 			old, err := bob.Info(t.Context(), "", p.Hash())
 			if err != nil {
 				t.Fatal(err)
 			}
 			o.nix.rebuilds(p, 2_000_000)
-			before := bob.Generation()
-			w.passes(askedBefore)
-			if askedBefore > 0 {
-				bob.getsFrom(o, p)
-				return
-			}
-			if nar, err := bob.Nar(t.Context(), "", old.Entry().NarHash, p.Hash()); err == nil {
-				var got bytes.Buffer
-				if err := nar.WriteRange(t.Context(), &got, 0, nar.Size()); err == nil {
-					t.Error("the old build is given")
+			o.at.Store("nar/new")
+			w.passes(later)
+			if later == 0 {
+				before := bob.Generation()
+				if nar, err := bob.Nar(t.Context(), "", old.Entry().NarHash, p.Hash()); err == nil {
+					if err := nar.WriteRange(t.Context(), io.Discard, 0, nar.Size()); !errors.Is(err, node.ErrNotHere) {
+						t.Errorf("the old build: %v", err)
+					}
+					nar.Close()
 				}
-				nar.Close()
+				if bob.Generation() == before {
+					t.Error("what Nix was told of it still counts")
+				}
 			}
-			if bob.Generation() == before {
-				t.Error("what Nix was told of it still counts")
-			}
-			w.passes(2 * time.Minute)
-			bob.getsFrom(o, p)
+			bob.getsFrom(o.fakeOrigin, p)
 		})
 	}
 }
@@ -179,22 +185,66 @@ func TestUpstreamUnconfirmed(t *testing.T) {
 	bob.getsFrom(o, p)
 }
 
-// TestUpstreamStoreFull: what there is no room for passes all the same, and its origin is not blamed.
+// TestUpstreamStoreFull: what there is no room for passes all the same, its origin is not blamed, and what lacks a part is fetched again.
 func TestUpstreamStoreFull(t *testing.T) {
-	for _, fails := range []storetest.Op{storetest.OpPut, storetest.OpCommit} {
-		t.Run(string(fails), func(t *testing.T) {
+	for name, fails := range map[string]func(op storetest.Op, k store.Key) bool{
+		"nothing":      func(op storetest.Op, _ store.Key) bool { return op == storetest.OpPut },
+		"not durable":  func(op storetest.Op, _ store.Key) bool { return op == storetest.OpCommit },
+		"not a chunk":  func(op storetest.Op, k store.Key) bool { return op == storetest.OpPut && k.Kind == store.KindChunk },
+		"not the body": func(op storetest.Op, k store.Key) bool { return op == storetest.OpPut && k.Kind == store.KindBody },
+	} {
+		t.Run(name, func(t *testing.T) {
 			w, o := newWorld(t), newFakeOrigin(t)
 			bob, _ := w.downstream(o)
-			bob.store.Fail(func(op storetest.Op, _ store.Key) (bool, error) {
-				if op == fails {
+			bob.store.Fail(func(op storetest.Op, k store.Key) (bool, error) {
+				if fails(op, k) {
 					return false, store.ErrFull
 				}
 				return true, nil
 			})
+			var all []nix.StorePath
 			for i := range 4 {
-				bob.getsFrom(o, o.nix.build("small", string(rune('a'+i)), 10_000))
-				bob.getsFrom(o, o.nix.build("large", string(rune('a'+i)), 6_000_000))
+				for name, size := range map[string]int{"small": 10_000, "large": 6_000_000} {
+					p := o.nix.build(name, string(rune('a'+i)), size)
+					bob.getsFrom(o, p)
+					all = append(all, p)
+				}
+			}
+			bob.store.Fail(nil)
+			for _, p := range all {
+				bob.getsFrom(o, p)
 			}
 		})
 	}
+}
+
+// TestUpstreamBreaksNars: an origin that breaks off every NAR is left alone for a while, as one is that answers no question.
+func TestUpstreamBreaksNars(t *testing.T) {
+	w, o := newWorld(t), newFakeOrigin(t)
+	bob, _ := w.downstream(o)
+	var all []nix.StorePath
+	for i := range 5 {
+		p := o.nix.build("app", string(rune('a'+i)), 10_000)
+		if _, err := bob.Info(t.Context(), "", p.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	o.changes(nil, func(_ context.Context, raw []byte) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(raw[:1000]), broken{})), nil
+	})
+	for _, p := range all[:4] {
+		if _, err := bob.reads(p); err == nil {
+			t.Error("a NAR that broke off is given")
+		}
+	}
+	if n := o.nars.Load(); n > 3 {
+		t.Errorf("%d NARs were asked for", n)
+	}
+	if _, err := bob.Info(t.Context(), "", all[4].Hash()); !errors.Is(err, node.ErrNotHere) {
+		t.Errorf("Nix is told of what will break off: %v", err)
+	}
+	o.changes(nil, nil)
+	w.passes(time.Minute)
+	bob.getsFrom(o, all[4])
 }
