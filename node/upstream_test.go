@@ -210,8 +210,8 @@ func TestUpstreamJoined(t *testing.T) {
 	leaving, leave := context.WithCancel(t.Context())
 	defer leave()
 	begun := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
+	var all, left sync.WaitGroup
+	left.Go(func() {
 		nar, err := bob.Nar(leaving, "", v.Entry().NarHash, p.Hash())
 		if err != nil {
 			t.Error(err)
@@ -237,6 +237,7 @@ func TestUpstreamJoined(t *testing.T) {
 		})
 	}
 	leave()
+	left.Wait() // or all may have come by the time he looks
 	close(gate)
 	all.Wait()
 	if o.nars.Load() != 1 {
