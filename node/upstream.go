@@ -204,6 +204,23 @@ func (n *Node) askOrigin(sp Space, h nix.PathHash) <-chan struct{} {
 	return c
 }
 
+// CheckOrigin asks the origin of a namespace in use whether it is there, and returns why it is not. Nix's first question does not wait for a connection then.
+func (n *Node) CheckOrigin(ctx context.Context, a namespace.Address) error {
+	sp, ok := n.spaces.get(a)
+	if !ok {
+		return ErrUnknownNamespace
+	}
+	u := n.upstreams.of(sp)
+	if u == nil {
+		return nil
+	}
+	err := u.origin.Check(ctx)
+	if err == nil || errors.Is(err, ErrNotHere) {
+		u.works(n.Now())
+	}
+	return err
+}
+
 // works notes that the origin answered.
 func (u *upstream) works(now time.Time) {
 	u.answers.Add(1)

@@ -78,6 +78,8 @@ func (o *fakeOrigin) Nar(ctx context.Context, info *nix.NarInfo) (io.ReadCloser,
 	return io.NopCloser(bytes.NewReader(raw)), nil
 }
 
+func (o *fakeOrigin) Check(context.Context) error { return nil }
+
 func (o *fakeOrigin) Close() {}
 
 func (o *fakeOrigin) Received() uint64 { return o.received.Load() }

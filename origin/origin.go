@@ -195,6 +195,36 @@ func unwrapURL(err error) error {
 	return err
 }
 
+// Check asks what the cache says of itself, as Nix does first, and returns why nothing could be had from it: it does not answer, there is
+// no cache, or it is one for another directory than /nix/store.
+func (o *Origin) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, infoTimeout)
+	defer cancel()
+	a, err := o.get(ctx, "nix-cache-info", nil)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	body, err := o.decoders.of(a.Body, a.Header.Get("Content-Encoding"))
+	if err != nil {
+		return o.unopened(ctx, err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, nix.MaxNarInfo))
+	if err != nil {
+		return fmt.Errorf("%s: nix-cache-info: %w", o, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if dir, ok := strings.CutPrefix(line, "StoreDir:"); ok {
+			if dir = strings.TrimSpace(dir); dir != nix.StoreDir {
+				return fmt.Errorf("%w: %s is a cache for %.100q", ErrAbsent, o, dir)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s/nix-cache-info is that of no cache: it names no StoreDir", ErrAbsent, strings.TrimSuffix(o.String(), "/"))
+}
+
 // Info asks for the narinfo of a path. What is no narinfo, or that of another
 // path, is ErrAbsent: captive portals and error pages say 200.
 func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error) {

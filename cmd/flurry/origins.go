@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/flurry-nix/flurry/nix"
 	"github.com/flurry-nix/flurry/node"
 	"github.com/flurry-nix/flurry/origin"
+	"github.com/flurry-nix/flurry/report"
 )
 
 // httpOrigin is an origin as the node asks for it: the same words, and the node's own sentinel for "no".
@@ -25,6 +27,8 @@ func openOrigin(at string) (node.Origin, error) {
 	}
 	return httpOrigin{o}, nil
 }
+
+func (o httpOrigin) Check(ctx context.Context) error { return notThere(o.Origin.Check(ctx)) }
 
 func (o httpOrigin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error) {
 	info, err := o.Origin.Info(ctx, h)
@@ -57,6 +61,34 @@ func checkOrigin(at string) error {
 	}
 	o.Close()
 	return nil
+}
+
+// tryOrigin asks the origin of a namespace whether it is there, and says what is wrong if it is not. A daemon for this machine alone asks
+// nobody elsewhere.
+func (v verbs) tryOrigin(ctx context.Context, sp node.Space, wait time.Duration) []report.Problem {
+	u, err := url.Parse(sp.Origin)
+	if err != nil || wait <= 0 || v.cfg.Loopback && !isLoopback(u.Hostname()) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err = v.node.CheckOrigin(ctx, sp.Address)
+	if err == nil {
+		return nil
+	}
+	at := shownOrigin(sp.Origin)
+	p := report.Problem{ID: "origin-down", Message: at + " does not answer: " + lastLine(err), Found: []string{"what is not here already is not given until it does"},
+		Try: []string{"curl " + strings.TrimSuffix(at, "/") + "/nix-cache-info"}}
+	if errors.Is(err, node.ErrNotHere) {
+		p = report.Problem{ID: "no-cache", Message: "nothing can be had from " + at + ": " + lastLine(err), Try: append(p.Try, "flurry use "+sp.Address.String()+" --origin URL")}
+	}
+	return []report.Problem{p}
+}
+
+// lastLine is the last of several errors that were joined.
+func lastLine(err error) string {
+	text := err.Error()
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 // badOrigin is what --origin says that is none.

@@ -206,6 +206,7 @@ func (v verbs) used(ctx context.Context, sp node.Space, wait time.Duration) (rep
 	u.Warnings = append(u.Warnings, documentWarnings(sp, v.catalog.Stats(sp.Address), time.Now())...)
 	if sp.Origin != "" {
 		u.Origin = shownOrigin(sp.Origin)
+		u.Warnings = append(u.Warnings, v.tryOrigin(ctx, sp, wait)...)
 	} else if len(s.Serving) == 0 && s.Serial == 0 && wait > 0 {
 		u.Warnings = append(u.Warnings, nobodyFound(sp, where, wait))
 	}
