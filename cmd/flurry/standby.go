@@ -36,10 +36,13 @@ const (
 	replyTime = time.Second
 	// acceptPause is the time between two attempts when there are no descriptors left.
 	acceptPause = 20 * time.Millisecond
+	// complainEvery is how often it is said that there are none.
+	complainEvery = time.Minute
 )
 
 // accept passes on what comes in at a door.
 func (s *supervisor) accept(ctx context.Context, d *door) error {
+	var complained time.Time
 	for {
 		c, err := d.Accept()
 		switch {
@@ -56,7 +59,10 @@ func (s *supervisor) accept(ctx context.Context, d *door) error {
 			}
 			continue
 		case err != nil:
-			s.log.Warn("accepting", "address", d.Addr().String(), "err", err)
+			if now := time.Now(); now.Sub(complained) > complainEvery {
+				complained = now
+				s.log.Warn("accepting", "address", d.Addr().String(), "err", err)
+			}
 			select {
 			case <-ctx.Done():
 				return nil
