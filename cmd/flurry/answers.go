@@ -211,7 +211,10 @@ func (v verbs) whyGateway(h nix.PathHash, w *report.Why) {
 	until := last.At.Add(ttl).UTC()
 	w.Nix.RememberedUntil = &until
 	if (w.Verdict == report.Available || w.Verdict == report.FromOrigin) && time.Now().Before(until) {
-		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …", fmt.Sprintf("or, for good, in nix.conf: narinfo-cache-negative-ttl = 60 (it is %d)", ttl/time.Second))
+		w.Verdict, w.Try = report.RememberedNo, append(w.Try, "nix build --refresh …")
+		if ttl > negativeTTL*time.Second {
+			w.Try = append(w.Try, fmt.Sprintf("or, for good, in nix.conf: narinfo-cache-negative-ttl = %d (it is %d)", negativeTTL, ttl/time.Second))
+		}
 	}
 }
 

@@ -186,3 +186,40 @@ func fetched(t *testing.T, url string) string {
 	body, _ := io.ReadAll(resp.Body) // it may end short
 	return string(body)
 }
+
+// TestWhyRemembered: Nix was told "not here" before it was published: `flurry why` says so for as long as Nix remembers it, and no longer.
+func TestWhyRemembered(t *testing.T) {
+	ctx := t.Context()
+	n := newBenchNode(t, node.ShareNone)
+	n.cfg.NixConf = t.TempDir()
+	if err := os.WriteFile(filepath.Join(n.cfg.NixConf, "nix.conf"), []byte("narinfo-cache-negative-ttl = 4\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	why := n.asks(t)
+	gateway := httptest.NewServer(n.gateway)
+	defer gateway.Close()
+	source := madeUp(true)
+	path := source.infos[0].Path
+	if said := fetched(t, gateway.URL+"/"+path.Hash().String()+".narinfo"); !strings.HasPrefix(said, "not here") {
+		t.Fatalf("Nix is told %q", said)
+	}
+	asked := time.Now()
+	time.Sleep(1100 * time.Millisecond) // publications are dated in whole seconds
+	if _, err := n.verbs().New(ctx, control.NewRequest{Name: "acme-1", Keep: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.verbs().Use(ctx, control.UseRequest{Namespace: "acme-1", Wait: time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.node.Publish(ctx, source, node.PublishRequest{Alias: "acme-1", Roots: []nix.StorePath{path}}); err != nil {
+		t.Fatal(err)
+	}
+	said, code := why(path)
+	if time.Since(asked) < 3*time.Second && (code != report.ExitOK || !strings.Contains(said, "\nAVAILABLE, BUT NIX WILL NOT ASK before ") || !strings.Contains(said, " before it was published\n") || strings.Contains(said, "negative-ttl")) {
+		t.Errorf("%d, %s", code, said)
+	}
+	time.Sleep(time.Until(asked.Add(4100 * time.Millisecond)))
+	if said, code := why(path); code != report.ExitOK || !strings.Contains(said, "\nAVAILABLE from acme-1: ") {
+		t.Errorf("when Nix has forgotten it: %d, %s", code, said)
+	}
+}
