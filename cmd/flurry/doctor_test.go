@@ -511,7 +511,7 @@ func TestDoctorBadConfig(t *testing.T) {
 }
 
 func TestIsPublic(t *testing.T) {
-	for addr, want := range map[string]bool{"/ip4/192.168.1.2/tcp/7670": false, "/ip4/203.0.113.7/tcp/7670": true, "/ip6/fd00::1/udp/7670/quic-v1": false, "/ip6/2001:db8::1/tcp/1": true,
+	for addr, want := range map[string]bool{"/ip4/192.168.1.2/tcp/7670": false, "/ip4/203.0.113.7/tcp/7670": true, "/ip4/100.64.3.4/tcp/7670": false, "/ip4/100.128.0.1/tcp/7670": true, "/ip6/fd00::1/udp/7670/quic-v1": false, "/ip6/2001:db8::1/tcp/1": true,
 		"/ip4/127.0.0.1/tcp/1": false, "/ip6/fe80::1/tcp/1": false, "/dns4/seed.acme.example/tcp/7670": true, "": false, "/ip4/": false, "ip4": false} {
 		if isPublic(addr) != want {
 			t.Errorf("%q: %v", addr, !want)

@@ -210,11 +210,12 @@ func (e *examined) givesToAll() bool {
 // isPublic reports whether a multiaddr is one that strangers can dial.
 func isPublic(multiaddr string) bool {
 	parts := strings.Split(multiaddr, "/")
+	carriers := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // behind a provider's NAT (RFC 6598)
 	for i, p := range parts[:len(parts)-1] {
 		if p == "dns4" || p == "dns6" || p == "dns" {
 			return true
 		}
-		if a, err := netip.ParseAddr(parts[i+1]); (p == "ip4" || p == "ip6") && err == nil && a.IsGlobalUnicast() && !a.IsPrivate() {
+		if a, err := netip.ParseAddr(parts[i+1]); (p == "ip4" || p == "ip6") && err == nil && a.IsGlobalUnicast() && !a.IsPrivate() && !carriers.Contains(a) {
 			return true
 		}
 	}
