@@ -18,7 +18,7 @@ const (
 	refuses        // nobody listens; what is open is closed
 	resets         // connections are reset, new ones as soon as something was sent
 	trickles       // a byte a second comes through, each way
-	slow           // 8 MB a second come through, each way
+	slow           // 16 MB a second come through, each way
 )
 
 func (f fault) String() string {
@@ -145,7 +145,7 @@ func (n *line) pass(from, to net.Conn, gone <-chan struct{}) {
 			select {
 			case <-gone:
 				return
-			case <-time.After(4 * time.Millisecond):
+			case <-time.After(2 * time.Millisecond):
 			}
 		case trickles:
 			piece = buf[:1]
