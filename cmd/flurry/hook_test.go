@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +124,10 @@ func TestHookHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
+		stacks := make([]byte, 4<<20)
+		for bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("enqueueBuilt")) { // it writes down that it ended
+			time.Sleep(time.Millisecond)
+		}
 	}()
 	env := map[string]string{"DRV_PATH": "/nix/store/" + filepath.Base(drv), "NIX_REMOTE": "local?root=" + root, "FLURRY_STATE": t.TempDir()}
 	begun := time.Now()
