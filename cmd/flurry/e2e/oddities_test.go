@@ -168,6 +168,10 @@ func TestOddities(t *testing.T) {
 	}
 	var strange atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/nix-cache-info" {
+			io.WriteString(w, "StoreDir: /nix/store\n")
+			return
+		}
 		if k, ok := byHash[r.URL.Path]; ok {
 			if all[k].ask != nil {
 				all[k].ask(w, texts[k])
