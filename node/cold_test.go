@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,14 +21,15 @@ func TestColdOrigin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const far, hangs, most = 600 * time.Millisecond, 15 * time.Second, time.Second
 		w, o := newWorld(t), newFakeOrigin(t)
-		var way time.Duration // to the origin and back, as often as it takes
+		var way atomic.Int64 // a time.Duration: to the origin and back, as often as it takes
 		o.changes(func(ctx context.Context, i *nix.NarInfo) (*nix.NarInfo, error) {
+			takes := time.Duration(way.Load())
 			select {
-			case <-time.After(way):
+			case <-time.After(takes):
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-			if way == hangs {
+			if takes == hangs {
 				return nil, errors.New("it is given up")
 			}
 			return i, nil
@@ -54,23 +56,23 @@ func TestColdOrigin(t *testing.T) {
 				t.Errorf("%s: %v after %v", what, err, took)
 			}
 		}
-		way = far
+		way.Store(int64(far))
 		given("after the start", most)
 		missed("when it has just answered", node.BudgetWAN)
 		time.Sleep(time.Minute)
 		given("after a minute", most)
-		way = hangs
+		way.Store(int64(hangs))
 		time.Sleep(time.Minute)
 		missed("when it hangs after a minute", most)
 		missed("when it still does", node.BudgetWAN)
 		time.Sleep(time.Hour)
 		missed("when it hangs for an hour", node.BudgetWAN)
-		way = far
+		way.Store(int64(far))
 		time.Sleep(time.Hour)
 		bob.Moved()
 		given("in another network", most)
 
-		way = hangs
+		way.Store(int64(hangs))
 		time.Sleep(time.Minute)
 		if err := bob.Put(node.Space{Alias: "cache", Address: namespace.AddressOf(o.key.Public()), Use: true, Origin: "https://other.example"}); err != nil {
 			t.Fatal(err)
