@@ -17,27 +17,43 @@ import (
 type decoders struct{ zstd sync.Pool }
 
 // of reads what r holds in a format: one of Compression's, or one of
-// Content-Encoding's. The formats are Nix's own that caches use.
+// Content-Encoding's.
 func (ds *decoders) of(r io.Reader, format string) (io.ReadCloser, error) {
+	decode, err := ds.decoder(format)
+	if err != nil {
+		return nil, err
+	}
+	return decode(r)
+}
+
+// decoder is how a format is read. The formats are Nix's own that caches use.
+func (ds *decoders) decoder(format string) (decode func(io.Reader) (io.ReadCloser, error), err error) {
+	plain := func(open func(io.Reader) io.Reader) func(io.Reader) (io.ReadCloser, error) {
+		return func(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(open(r)), nil }
+	}
 	switch strings.ToLower(strings.TrimSpace(format)) {
 	case "", "none", "identity":
-		return io.NopCloser(r), nil
+		return plain(func(r io.Reader) io.Reader { return r }), nil
 	case "zstd":
-		return ds.zstdOf(r)
+		return ds.zstdOf, nil
 	case "xz":
-		d, err := xz.NewReader(r, maxWindow)
-		if err != nil {
-			return nil, fmt.Errorf("xz: %w", err)
-		}
-		return io.NopCloser(d), nil
+		return xzOf, nil
 	case "gzip", "x-gzip":
-		return gzip.NewReader(r)
+		return func(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }, nil
 	case "bzip2":
-		return io.NopCloser(bzip2.NewReader(r)), nil
+		return plain(bzip2.NewReader), nil
 	case "br":
-		return io.NopCloser(brotli.NewReader(r)), nil
+		return plain(func(r io.Reader) io.Reader { return brotli.NewReader(r) }), nil
 	}
 	return nil, fmt.Errorf("compression %.40q is none that flurry reads (none, zstd, xz, gzip, bzip2, br)", format)
+}
+
+func xzOf(r io.Reader) (io.ReadCloser, error) {
+	d, err := xz.NewReader(r, maxWindow)
+	if err != nil {
+		return nil, fmt.Errorf("xz: %w", err)
+	}
+	return io.NopCloser(d), nil
 }
 
 // zstdOf decodes on the goroutine that reads: that the next block is decoded meanwhile on

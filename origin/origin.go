@@ -226,7 +226,7 @@ func (o *Origin) Check(ctx context.Context) error {
 }
 
 // Info asks for the narinfo of a path. What is no narinfo, or that of another
-// path, is ErrAbsent: captive portals and error pages say 200.
+// path, or one of a NAR that cannot be read, is ErrAbsent: captive portals and error pages say 200.
 func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, infoTimeout)
 	defer cancel()
@@ -250,6 +250,9 @@ func (o *Origin) Info(ctx context.Context, h nix.PathHash) (*nix.NarInfo, error)
 	}
 	if info.StorePath.Hash() != h {
 		return nil, fmt.Errorf("%w: %s gives %s for %s", ErrAbsent, o, info.StorePath, h)
+	}
+	if _, err := o.decoders.decoder(info.Compression); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrAbsent, o, err)
 	}
 	return info, nil
 }
