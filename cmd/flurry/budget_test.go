@@ -211,6 +211,9 @@ func TestBudgetDisk(t *testing.T) {
 					published <- err
 				default:
 				}
+				if kind == "fails" { // it fails while the disk does, not when that is well again
+					published <- <-published
+				}
 				what.end()
 				for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 					given, _ := ask()
