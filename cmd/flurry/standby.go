@@ -132,11 +132,34 @@ func (s *supervisor) park(c *net.TCPConn, id int, limit time.Duration, spoke, do
 			c.Close()
 			return
 		}
-		if g := s.await(); g != nil && g.Give(id, c) == nil {
-			return
+		for g := s.await(); g != nil; g = s.await() {
+			err := g.Give(id, c)
+			if err == nil {
+				return
+			}
+			if errors.Is(err, handover.ErrFull) || !s.leaves(g) {
+				break
+			}
 		}
 		s.answers.put(c)
 	})
+}
+
+// leaves waits a moment for g to be who is given connections no more: it is ending, and does not take any.
+func (s *supervisor) leaves(g *handover.Giver) bool {
+	end := time.NewTimer(acceptPause)
+	defer end.Stop()
+	for {
+		now, _, changed := s.current()
+		if now != g {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-end.C:
+			return false
+		}
+	}
 }
 
 // await is who is given connections. When there is nobody, but a node is starting, or has ended for the first time, it waits for

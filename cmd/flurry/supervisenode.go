@@ -165,7 +165,7 @@ func (s *supervisor) live(ctx context.Context, hup <-chan os.Signal, first bool)
 	var anew, hung, told bool
 	leave := func(sig syscall.Signal, patience time.Duration) {
 		s.turn(phaseStopping, nil)
-		g.TakeBack(false)
+		g.TakeIdle()                         // it answers what it has read; in listen, if it does not
 		if sig != syscall.SIGTERM || !told { // a second one would end it in the middle of a NAR
 			_ = cmd.Process.Signal(sig) // it may have ended by itself
 		}
@@ -293,8 +293,12 @@ func nodeEnvironment(all []string) (env []string) {
 // swapped out together, that is no silence of the node's.
 func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) {
 	vain, leaving, told := 0, false, false
+	var parted time.Time // when it said that it leaves
 	for {
 		m, err := next(g)
+		if leaving && time.Since(parted) > pulseEvery { // it should have answered what it had read
+			g.TakeBack(false)
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			vain++
 			quiet := time.Duration(vain) * listenTime
@@ -325,9 +329,9 @@ func (s *supervisor) listen(g *handover.Giver, silent chan<- struct{}) (l life) 
 			}
 			continue
 		case wordLeave:
-			leaving = true
+			leaving, parted = true, time.Now()
 			s.turn(phaseStopping, nil)
-			g.TakeBack(false)
+			g.TakeIdle()
 			_ = g.Tell(handover.Message{Word: wordTaken}) // else it waits a little
 			continue
 		}

@@ -23,7 +23,6 @@ type Conn struct {
 	word *atomic.Uint32
 
 	active atomic.Bool // a request is being answered
-	ahead  atomic.Bool // more was read meanwhile: it may be of the next request
 	once   sync.Once
 
 	written uint64 // by Write, which one goroutine calls at a time
@@ -43,12 +42,17 @@ func (c *Conn) Active() { c.active.Store(true) }
 // Idle says that it was answered to the end.
 func (c *Conn) Idle() {
 	c.active.Store(false)
-	next := waiting
-	if c.ahead.Swap(false) {
-		next = request // begun, at least: whoever takes it over cannot read it from its beginning
-	}
-	if v := c.word.Load(); v&phaseMask == writing {
-		c.word.CompareAndSwap(v, next) // nobody else changes it then; the note is gone
+	for {
+		v, next := c.word.Load(), waiting
+		if v&phaseMask != writing {
+			return
+		}
+		if v&readAhead != 0 {
+			next = request | v>>aheadShift<<noteShift // begun, at least: whoever takes it over cannot read it from its beginning
+		}
+		if c.word.CompareAndSwap(v, next) {
+			return
+		}
 	}
 }
 
@@ -79,31 +83,45 @@ func (c *Conn) Read(p []byte) (int, error) {
 // look reads what is there. Before the first byte of a request leaves the kernel the word says "request", with its note: there
 // is no moment at which a request was read and the giver believes that none was.
 func (c *Conn) look(fd int, p []byte) (n int, err error) {
-	switch c.word.Load() & phaseMask {
-	case taken:
-		return 0, io.EOF
-	case waiting:
-		n, err = retry(func() (int, error) {
-			n, _, err := unix.Recvfrom(fd, p, unix.MSG_PEEK)
-			return n, err
-		})
-		if err != nil || n == 0 {
-			return 0, err
-		}
-		if !c.word.CompareAndSwap(waiting, request|uint32(c.t.note(p[:n]))<<noteShift) {
+	for {
+		v := c.word.Load()
+		phase := v & phaseMask
+		if phase == taken {
 			return 0, io.EOF
 		}
-	default:
-		if c.active.Load() {
-			defer func() {
-				if n > 0 {
-					c.ahead.Store(true)
-				}
-			}()
+		// While a request is answered, what comes is of the next one.
+		if next := phase != waiting && c.active.Load() && v&readAhead == 0; next || phase == waiting {
+			note, err := c.peek(fd)
+			if err != nil {
+				return 0, err
+			}
+			begun := request | note<<noteShift
+			if next {
+				begun = v | readAhead | note<<aheadShift
+			}
+			if !c.word.CompareAndSwap(v, begun) {
+				continue
+			}
 		}
+		n, err = retry(func() (int, error) { return unix.Read(fd, p) })
+		return max(n, 0), err
 	}
-	n, err = retry(func() (int, error) { return unix.Read(fd, p) })
-	return max(n, 0), err
+}
+
+// peek is the note of the request that is there to be read, and stays there. io.EOF: nothing comes any more.
+func (c *Conn) peek(fd int) (note uint32, err error) {
+	var b [peeked]byte
+	n, err := retry(func() (int, error) {
+		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK)
+		return n, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return uint32(c.t.note(b[:n])), nil
 }
 
 // retry calls f until no signal interrupts it.

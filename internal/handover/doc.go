@@ -32,6 +32,9 @@ const (
 
 	phaseMask = 0xff
 	noteShift = 8
+	// readAhead says that something of the next request was read while this one is answered; its note is at aheadShift.
+	readAhead  uint32 = 1 << 16
+	aheadShift        = 24
 )
 
 // Words of the two processes to each other. The first three are this package's own; the others are for its users.

@@ -246,14 +246,34 @@ func (g *Giver) over(slot int, back bool) {
 // TakeBack takes from the taker what it has not begun to answer. All: also what it is writing, which is cut off, because
 // there is no taker any more, or none that will end it.
 func (g *Giver) TakeBack(all bool) {
+	if all {
+		g.takeBack(everything)
+	} else {
+		g.takeBack(unbegun)
+	}
+}
+
+// TakeIdle takes back what waits for a request. The taker is about to end, and answers what it has read.
+func (g *Giver) TakeIdle() { g.takeBack(idle) }
+
+// extent is how much is taken back.
+type extent int
+
+const (
+	idle       extent = iota // of which nothing was read
+	unbegun                  // also what was read and is not being answered
+	everything               // also what is being answered
+)
+
+func (g *Giver) takeBack(what extent) {
 	g.mu.Lock()
 	if g.ended {
 		g.mu.Unlock()
 		return
 	}
-	idle, asked := g.takeAll(all)
+	waits, asked := g.takeAll(what)
 	g.mu.Unlock()
-	g.receive(idle, asked)
+	g.receive(waits, asked)
 }
 
 // unanswered is a connection of which a request was read.
@@ -263,19 +283,25 @@ type unanswered struct {
 }
 
 // takeAll takes the slots' connections; g.mu is held.
-func (g *Giver) takeAll(all bool) (idle []held, asked []unanswered) {
+func (g *Giver) takeAll(what extent) (waits []held, asked []unanswered) {
 	for slot := range g.held {
 		h := &g.held[slot]
 		if !h.used || h.fd < 0 {
 			continue
 		}
 		w := g.memory.word(slot)
+		v := w.Load()
+		ends := g.isWhole(slot) && (v&readAhead == 0 || what == everything)
 		switch {
-		case shift(w, waiting, taken), g.isWhole(slot) && shift(w, writing, taken):
-			idle = append(idle, *h)
-		case shift(w, request, taken):
+		case shift(w, waiting, taken):
+			waits = append(waits, *h)
+		case ends && w.CompareAndSwap(v, v&^phaseMask|taken) && v&readAhead == 0:
+			waits = append(waits, *h)
+		case w.Load()&phaseMask == taken: // the next request was begun
+			asked = append(asked, unanswered{*h, byte(v >> aheadShift)})
+		case what != idle && shift(w, request, taken):
 			asked = append(asked, unanswered{*h, byte(w.Load() >> noteShift)})
-		case all:
+		case what == everything:
 			shift(w, writing, taken)
 			_ = unix.Shutdown(h.fd, unix.SHUT_RDWR) // the client hears of it although the taker may have it open
 			unix.Close(h.fd)
@@ -284,7 +310,7 @@ func (g *Giver) takeAll(all bool) (idle []held, asked []unanswered) {
 		}
 		h.fd = -1 // the slot is in use until the taker says so
 	}
-	return idle, asked
+	return waits, asked
 }
 
 // isWhole reports whether the answer that a slot's taker is writing is written to its end, of which the taker has only not
@@ -299,8 +325,8 @@ func (g *Giver) isWhole(slot int) bool {
 }
 
 // receive passes on what was taken.
-func (g *Giver) receive(idle []held, asked []unanswered) {
-	for _, h := range idle {
+func (g *Giver) receive(waits []held, asked []unanswered) {
+	for _, h := range waits {
 		g.adopt(h)
 	}
 	for _, a := range asked {
@@ -335,9 +361,9 @@ func (g *Giver) Close() error {
 		return nil
 	}
 	g.ended = true
-	idle, asked := g.takeAll(true)
+	waits, asked := g.takeAll(everything)
 	err := g.memory.unmap() // nobody looks at it any more
 	g.mu.Unlock()
-	g.receive(idle, asked)
+	g.receive(waits, asked)
 	return errors.Join(g.socket.Close(), err)
 }
