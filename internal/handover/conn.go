@@ -37,7 +37,11 @@ func newConn(t *Taker, slot int, tcp *net.TCPConn) (*Conn, error) {
 }
 
 // Active says that a request was read and is now answered.
-func (c *Conn) Active() { c.active.Store(true) }
+func (c *Conn) Active() {
+	c.active.Store(true)
+	for v := c.word.Load(); v&phaseMask == request && !c.word.CompareAndSwap(v, v|answering); v = c.word.Load() {
+	}
+}
 
 // Idle says that it was answered to the end.
 func (c *Conn) Idle() {

@@ -35,6 +35,8 @@ const (
 	// readAhead says that something of the next request was read while this one is answered; its note is at aheadShift.
 	readAhead  uint32 = 1 << 16
 	aheadShift        = 24
+	// answering says that the taker has all of the request, and is about to answer it.
+	answering uint32 = 1 << 17
 )
 
 // Words of the two processes to each other. The first three are this package's own; the others are for its users.

@@ -253,14 +253,14 @@ func (g *Giver) TakeBack(all bool) {
 	}
 }
 
-// TakeIdle takes back what waits for a request. The taker is about to end, and answers what it has read.
+// TakeIdle takes back what waits for a request, or of which the taker has read a part. It is about to end, and answers what it has all of.
 func (g *Giver) TakeIdle() { g.takeBack(idle) }
 
 // extent is how much is taken back.
 type extent int
 
 const (
-	idle       extent = iota // of which nothing was read
+	idle       extent = iota // what is not about to be answered
 	unbegun                  // also what was read and is not being answered
 	everything               // also what is being answered
 )
@@ -291,15 +291,17 @@ func (g *Giver) takeAll(what extent) (waits []held, asked []unanswered) {
 		}
 		w := g.memory.word(slot)
 		v := w.Load()
-		ends := g.isWhole(slot) && (v&readAhead == 0 || what == everything)
+		begun := v&phaseMask == request && v&answering == 0
 		switch {
 		case shift(w, waiting, taken):
 			waits = append(waits, *h)
-		case ends && w.CompareAndSwap(v, v&^phaseMask|taken) && v&readAhead == 0:
-			waits = append(waits, *h)
-		case w.Load()&phaseMask == taken: // the next request was begun
-			asked = append(asked, unanswered{*h, byte(v >> aheadShift)})
-		case what != idle && shift(w, request, taken):
+		case g.isWhole(slot) && w.CompareAndSwap(v, v&^phaseMask|taken):
+			if v&readAhead == 0 {
+				waits = append(waits, *h)
+			} else { // the next request was begun
+				asked = append(asked, unanswered{*h, byte(v >> aheadShift)})
+			}
+		case begun && w.CompareAndSwap(v, v&^phaseMask|taken), what != idle && shift(w, request, taken):
 			asked = append(asked, unanswered{*h, byte(w.Load() >> noteShift)})
 		case what == everything:
 			shift(w, writing, taken)

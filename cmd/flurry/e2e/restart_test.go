@@ -27,7 +27,7 @@ func (a *asker) waited(long time.Duration) bool {
 }
 
 // TestRestartUnnoticed: who asks while the node is started anew, or when it has died for the first time, waits for the next one, and is not
-// told "not here", which Nix would remember. What the node that died had read is answered by the standby: a question a client.
+// told "not here", which Nix would remember. What the node was reading, and had read when it died, is answered by the standby: a question a client.
 func TestRestartUnnoticed(t *testing.T) {
 	paths := small(t, "restart")
 	p := daemon(t, "daemon")
@@ -41,14 +41,15 @@ func TestRestartUnnoticed(t *testing.T) {
 		p.await("to have another node", func() bool { n := p.node(); return n != 0 && n != pid })
 		p.await("to give the path again", func() bool { return a.count(there, http.StatusOK) > before+100 })
 	}
-	if n := a.count(there, http.StatusNotFound); n > 0 && !a.waited(startGrace) {
+	// Of a question that it was just reading, each client may have one each time.
+	if n := a.count(there, http.StatusNotFound); n > 3*askers && !a.waited(startGrace) {
 		t.Errorf("%d questions for what is there were answered with \"not here\" while the node was started anew", n)
 	}
-	before := a.count(there, http.StatusOK)
+	before, missed := a.count(there, http.StatusOK), a.count(there, http.StatusNotFound)
 	pid := p.signal(syscall.SIGKILL)
 	p.await("to have another node", func() bool { n := p.node(); return n != 0 && n != pid })
 	p.await("to give the path again", func() bool { return a.count(there, http.StatusOK) > before+100 })
-	if n := a.count(there, http.StatusNotFound); n > askers && !a.waited(startGrace) {
+	if n := a.count(there, http.StatusNotFound); n > missed+askers && !a.waited(startGrace) {
 		t.Errorf("%d questions of %d clients were answered with \"not here\" when the node died", n, askers)
 	}
 	a.end(t)
