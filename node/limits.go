@@ -146,8 +146,8 @@ const (
 	upstreamMiss   = time.Minute
 	upstreamAbsent = 1 << 16
 	upstreamInfos  = 1 << 14
-	// originWarm is how long an origin keeps a connection open that nobody uses, or less: servers close it after 60 s or more (nginx: 75,
-	// Fastly: 60). graceCold is how much longer an answer may take when there is none: three quarters of a second for making one, which is 5 ways of 150 ms,
+	// originWarm is how long an origin keeps a connection open that nobody uses, or less: nginx closes it after 75 s by default
+	// (keepalive_timeout), and flurry itself after 60 (origin). graceCold is how much longer an answer may take when there is none: three quarters of a second for making one, which is 5 ways of 150 ms,
 	// and little for who waits in vain, once.
 	originWarm = 50 * time.Second
 	graceCold  = 700 * time.Millisecond
