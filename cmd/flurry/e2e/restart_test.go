@@ -41,8 +41,8 @@ func TestRestartUnnoticed(t *testing.T) {
 		p.await("to have another node", func() bool { n := p.node(); return n != 0 && n != pid })
 		p.await("to give the path again", func() bool { return a.count(there, http.StatusOK) > before+100 })
 	}
-	// Of a question that it was just reading, each client may have one each time.
-	if n := a.count(there, http.StatusNotFound); n > 3*askers && !a.waited(startGrace) {
+	// A question that the node was just reading when it ended is answered by the standby: few, in three restarts.
+	if n := a.count(there, http.StatusNotFound); n > askers && !a.waited(startGrace) {
 		t.Errorf("%d questions for what is there were answered with \"not here\" while the node was started anew", n)
 	}
 	before, missed := a.count(there, http.StatusOK), a.count(there, http.StatusNotFound)
